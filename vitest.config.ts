@@ -1,0 +1,32 @@
+// Two projects: `unit` (everything that needs neither root nor a guest) and `e2e` (the lab, one guest per core).
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['test/{unit,property,integration}/**/*.test.ts'],
+          testTimeout: 30_000,
+        },
+      },
+      {
+        test: {
+          name: 'e2e',
+          include: ['test/e2e/**/*.e2e.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 600_000,
+          maxWorkers: 2,
+        },
+      },
+    ],
+    coverage: {
+      provider: 'v8',
+      include: ['src/**/*.ts'],
+      exclude: ['src/**/generated/**'],
+      reporter: ['text-summary', 'json-summary'],
+      thresholds: { 'src/domain/**/*.ts': { lines: 95, branches: 95 } },
+    },
+  },
+});
