@@ -60,6 +60,11 @@ export interface Files {
   makeDirectory(path: string, mode: number): Promise<void>;
   /** Opens for appending, creating it with mode 0600. `truncate` empties it first. */
   openLog(path: string, options: { readonly truncate: boolean }): Promise<LogFile>;
+  /**
+   * Creates a file with this text, durable and whole or not at all; `EEXIST` when the name is taken. Of several processes that
+   * try at once exactly one succeeds (link(2) of a finished file).
+   */
+  createExclusive(path: string, text: string): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   remove(path: string): Promise<void>;
   /** fsync of a directory: makes creations, renames and removals in it durable. */
@@ -134,4 +139,24 @@ export interface Processes {
     args: readonly string[],
     options: { readonly deadline: number; readonly root?: string },
   ): Promise<CommandResult>;
+}
+
+/** A unix socket that answers. */
+export interface SocketServer {
+  /** Stops listening, removes the socket's file, and lets running answers go. */
+  close(): Promise<void>;
+}
+
+/**
+ * Unix sockets for a conversation of one line each way: the caller sends a line, the server answers with one, and the connection
+ * ends. Lines hold at most 64 KiB and no newline.
+ */
+export interface Sockets {
+  /** Listens with mode 0600 at `path`, replacing a file that is there: the caller knows that nobody else listens. */
+  listen(path: string, answer: (line: string) => Promise<string>): Promise<SocketServer>;
+  /**
+   * Asks and waits `deadline` milliseconds for the answer. Throws `FileError` with `ENOENT` or `ECONNREFUSED` when nobody
+   * listens, `ETIMEDOUT` when somebody does but does not answer, `EPIPE` when the connection ended without an answer.
+   */
+  ask(path: string, line: string, deadline: number): Promise<string>;
 }
