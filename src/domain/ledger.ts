@@ -39,6 +39,9 @@ export interface LedgerEntry {
   readonly policy: string;
   readonly policyUid: string | null;
   readonly onDelete: 'Restore' | 'Retain';
+  /** The resource it was advertised in when taken, and kubelet's device id there; null when it is not advertised. */
+  readonly resource: string | null;
+  readonly deviceId: string | null;
   readonly adopted: boolean;
   /** Kept by `onDelete: Retain` after its policy went: bound, ours no longer, never touched again by us. */
   readonly retained: boolean;

@@ -47,11 +47,16 @@ export type TransactionKind = 'Bind' | 'ChangeDriver' | 'Release' | 'CreateVirtu
 export interface TransactionMember {
   readonly identity: Identity;
   readonly bus: Bus;
+  /** `driver_override` when the plan was made; what a release restores, unless the ledger knows an older one. */
+  readonly override: string | null;
   /** `PhysicalFunction`: VFs are made or removed, the PF itself keeps its driver. */
   readonly role: 'Selected' | 'Companion' | 'PhysicalFunction';
   readonly policy: string;
   readonly policyUid: string | null;
   readonly onDelete: 'Restore' | 'Retain';
+  /** The resource it is advertised in and kubelet's device id there; null when it is not advertised. The ledger keeps both. */
+  readonly resource: string | null;
+  readonly deviceId: string | null;
   /** The device was on VFIO before us and is adopted (`allow: NotOurs`); its release leaves it without a driver. */
   readonly adopted: boolean;
   readonly diskSerial: string | null;
@@ -59,7 +64,10 @@ export interface TransactionMember {
   readonly allow: readonly string[];
 }
 
-/** The steps for one IOMMU group (or one device without a group, or one PF), run strictly in order or rolled back. */
+/**
+ * The steps for one IOMMU group (or one device without a group, or one PF), run strictly in order or rolled back. Without steps
+ * it only changes the ledger: the same driver for another policy, or `Release` under `onDelete: Retain` (the device stays bound).
+ */
 export interface Transaction {
   /** Stable key: `group:N`, `device:ADDRESS` or `pf:ADDRESS`. Transactions of different keys may run side by side. */
   readonly key: string;
