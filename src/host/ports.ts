@@ -37,7 +37,9 @@ export interface WorkerLease {
 export interface KernelWorker {
   /** Waits for a free worker, or starts one. Rejects with `WorkerUnavailable` when 8 workers are abandoned or none can start. */
   lease(): Promise<WorkerLease>;
-  /** Reads small attributes in one batch. `deadline` in milliseconds for the whole batch. */
+  /**
+   * Reads small attributes (up to 64 KiB) in one batch. `deadline` in milliseconds for the whole batch. Rejects as `lease` does.
+   */
   read(paths: readonly string[], deadline: number): Promise<ReadOutcome>;
   /** Workers that have not returned. At 8, no new kernel write begins. */
   readonly abandoned: number;
