@@ -17,6 +17,8 @@ export interface HostPaths {
   at(absolute: string): string;
 
   readonly sys: string;
+  /** /sys/bus: one directory per bus the kernel knows. */
+  readonly buses: string;
   /** /sys/bus/BUS; holds `devices`, `drivers`, `drivers_probe`, `drivers_autoprobe`. */
   bus(bus: Bus): string;
   /** /sys/bus/BUS/devices */
@@ -101,6 +103,7 @@ export function hostPaths(root = '/', kind: HostKind = root === '/' ? 'live' : '
     root: base,
     at: (absolute) => `${base}${absolute}`,
     sys,
+    buses: `${sys}/bus`,
     bus,
     busDevices: (name) => `${bus(name)}/devices`,
     device: (name, address) => `${bus(name)}/devices/${address}`,
