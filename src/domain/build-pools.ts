@@ -1,0 +1,142 @@
+// From decisions to what kubelet is offered. A device is offered once it is verified bound; one that is ours but not as it should
+// be (held for release, unplugged, its node gone) stays in its resource as Unhealthy, so that kubelet's count and ours agree.
+import type { Decision } from './decision.ts';
+import { compareAddresses, type Device, type Inventory } from './device.ts';
+import type { Ledger, LedgerEntry } from './ledger.ts';
+import type { Policy } from './policy.ts';
+import { comparePolicies } from './rank-policies.ts';
+import type { AdvertisedDevice, AdvertisedFunction, ResourcePool } from './resource-pool.ts';
+
+/** Names of the nodes that exist under /dev/vfio and /dev/vfio/devices. */
+export interface VfioNodes {
+  readonly groups: ReadonlySet<string>;
+  readonly cdevs: ReadonlySet<string>;
+}
+
+export interface PoolInput {
+  readonly inventory: Inventory;
+  readonly ledger: Ledger;
+  readonly decisions: readonly Decision[];
+  readonly policies: readonly Policy[];
+  readonly nodes: VfioNodes;
+  /** No-IOMMU group nodes by address, e.g. `noiommu-0`; empty where that mode is off. */
+  readonly noIommuNodes: ReadonlyMap<string, string>;
+}
+
+/** One member of a device id: its ledger record, and the device if it is there. */
+interface Member {
+  readonly entry: LedgerEntry;
+  readonly device: Device | null;
+  readonly decision: Decision | null;
+}
+
+/**
+ * Builds all pools, sorted by resource. A resource that a policy of this node names is there even when it is empty, so that kubelet
+ * counts 0; one that only the ledger knows stays until its last device is gone.
+ */
+export function buildPools(input: PoolInput): readonly ResourcePool[] {
+  const decisions = new Map(input.decisions.map((decision) => [decision.address, decision]));
+  const ids = new Map<string, Map<string, Member[]>>();
+  for (const entry of input.ledger.entries.values()) {
+    if (!isOffered(entry, input.inventory)) continue;
+    const device = input.inventory.devices.get(entry.address);
+    const same = device !== undefined && device.modalias === entry.modalias ? device : null;
+    const resource = ids.get(entry.resource) ?? new Map<string, Member[]>();
+    const members = resource.get(entry.deviceId) ?? [];
+    members.push({ entry, device: same, decision: decisions.get(entry.address) ?? null });
+    resource.set(entry.deviceId, members);
+    ids.set(entry.resource, resource);
+  }
+  const policies = [...input.policies].sort(comparePolicies);
+  const names = new Set([
+    ...ids.keys(),
+    ...policies.flatMap((policy) =>
+      policy.mode === 'Enforce' && policy.resource !== null ? [policy.resource.name] : [],
+    ),
+  ]);
+  return [...names].sort(compareAddresses).map((name): ResourcePool => {
+    const resource = policies.find((policy) => policy.resource?.name === name)?.resource ?? null;
+    const devices = [...(ids.get(name) ?? [])].map(([id, members]) => toAdvertised(id, members, input));
+    return {
+      resource: name,
+      unit: resource?.unit ?? 'Group',
+      deviceNodes: resource?.deviceNodes ?? 'Auto',
+      allocation: resource?.allocation ?? 'Packed',
+      environment: resource?.environment ?? ['KubeVirt'],
+      cdi: resource?.cdi ?? false,
+      devices: devices.sort((a, b) => compareAddresses(a.id, b.id)),
+    };
+  });
+}
+
+type OfferedEntry = LedgerEntry & { readonly resource: string; readonly deviceId: string };
+
+function isOffered(entry: LedgerEntry, inventory: Inventory): entry is OfferedEntry {
+  return (
+    entry.resource !== null &&
+    entry.deviceId !== null &&
+    !entry.retained &&
+    entry.state !== 'InTransaction' &&
+    entry.bootId === inventory.kernel.bootId
+  );
+}
+
+function toAdvertised(id: string, members: readonly Member[], input: PoolInput): AdvertisedDevice {
+  const sorted = [...members].sort((a, b) => compareAddresses(a.entry.address, b.entry.address));
+  const device = sorted.find((member) => member.device !== null)?.device ?? null;
+  const group = device?.iommuGroup ?? null;
+  const groupNode = group !== null ? String(group) : (input.noIommuNodes.get(id) ?? null);
+  const companions = companionsOf(group, sorted, input);
+  const functions = [
+    ...sorted.map((member) => toFunction(member.entry, member.device, true)),
+    ...companions.map((member) => toFunction(member.entry, member.device, false)),
+  ].sort((a, b) => compareAddresses(a.address, b.address));
+  const problem = findProblem([...sorted, ...companions], groupNode, input);
+  return {
+    id,
+    healthy: problem === null,
+    unhealthyBecause: problem,
+    numaNode: device?.numaNode ?? null,
+    iommuGroup: group,
+    groupNode,
+    physicalFunction: device?.physicalFunction ?? null,
+    functions,
+  };
+}
+
+function companionsOf(group: number | null, selected: readonly Member[], input: PoolInput): readonly Member[] {
+  if (group === null) return [];
+  const taken = new Set(selected.map((member) => member.entry.address));
+  return (input.inventory.groups.get(group)?.members ?? []).flatMap((address): Member[] => {
+    const entry = input.ledger.entries.get(address);
+    const device = input.inventory.devices.get(address) ?? null;
+    if (entry === undefined || device === null || taken.has(address) || entry.role !== 'Companion') return [];
+    return [{ entry, device, decision: input.decisions.find((decision) => decision.address === address) ?? null }];
+  });
+}
+
+function toFunction(entry: LedgerEntry, device: Device | null, selected: boolean): AdvertisedFunction {
+  return { address: entry.address, driver: entry.driver ?? '', selected, vfioDevice: device?.vfioDevice ?? null };
+}
+
+function findProblem(members: readonly Member[], groupNode: string | null, input: PoolInput): string | null {
+  for (const { entry, device, decision } of members) {
+    if (device === null) return `${entry.address} is gone from its bus`;
+    if (entry.state !== 'Taken') return `${entry.address}: ${entry.detail ?? entry.state}`;
+    if (device.driver !== entry.driver)
+      return `${entry.address} is on ${device.driver ?? 'no driver'}, not on ${entry.driver ?? '?'}`;
+    if (decision !== null && decision.kind !== 'Bound') return `${entry.address}: ${decision.message}`;
+    if (
+      device.vfioDevice !== null &&
+      input.inventory.kernel.iommufd &&
+      input.nodes.cdevs.size > 0 &&
+      !input.nodes.cdevs.has(device.vfioDevice)
+    )
+      return `/dev/vfio/devices/${device.vfioDevice} is missing`;
+  }
+  if (groupNode !== null && input.nodes.groups.has(groupNode)) return null;
+  const hasCdevs = members.every(
+    ({ device }) => device?.vfioDevice != null && input.nodes.cdevs.has(device.vfioDevice),
+  );
+  return hasCdevs ? null : `/dev/vfio/${groupNode ?? 'GROUP'} is missing`;
+}

@@ -1,0 +1,294 @@
+// Decisions and at most one transaction for one IOMMU group (or one device without a group): releases go first, then binds.
+import type { Assignment } from './assign-devices.ts';
+import { bindSteps, releaseSteps } from './build-steps.ts';
+import type { Decision } from './decision.ts';
+import { compareAddresses, type Device } from './device.ts';
+import { decideDraft, type Draft, draftDevice, isSettled, toDecision } from './draft.ts';
+import { findBlocked, findHold } from './find-hold.ts';
+import { judgeGroup } from './judge-group.ts';
+import type { LedgerEntry } from './ledger.ts';
+import { isOnVfio, ownEntry } from './ownership.ts';
+import type { PlanInput } from './plan-input.ts';
+import type { RefusalContext } from './refuse-device.ts';
+import type { Transaction } from './step.ts';
+import { draftMember, entryMember } from './transaction-members.ts';
+
+/** What plan-group answers. */
+export interface GroupPlan {
+  readonly decisions: readonly Decision[];
+  readonly transaction: Transaction | null;
+}
+
+/** A device of the ledger that nobody wants any more. */
+interface Leaving {
+  readonly device: Device;
+  readonly entry: LedgerEntry;
+  readonly message: string;
+}
+
+/** Refusals of a group that mean it could not be used at all; a device of ours in such a group is given back. */
+const groupCodes: ReadonlySet<string> = new Set(['GroupNotViable', 'GroupHasCritical']);
+
+/** Key of the group's transaction. */
+export function groupKey(device: Device): string {
+  return device.iommuGroup === null ? `device:${device.address}` : `group:${device.iommuGroup}`;
+}
+
+/**
+ * Plans one group. `assignments` are those of its members; `elsewhere` are the addresses that the PF stage decides (PFs that keep
+ * their driver, VFs that go with their PF).
+ */
+export function planGroup(
+  members: readonly Device[],
+  assignments: ReadonlyMap<string, Assignment>,
+  elsewhere: ReadonlySet<string>,
+  input: PlanInput,
+  context: RefusalContext,
+): GroupPlan {
+  const mine = members.filter((device) => !elsewhere.has(device.address));
+  const assigned = mine.flatMap((device) => assignments.get(device.address) ?? []);
+  const drafts = assigned
+    .filter((assignment) => !assignment.frozen)
+    .map((assignment) =>
+      draftDevice(assignment, 'Selected', ownEntry(input.ledger, input.inventory, assignment.device), input, context),
+    );
+  const judged = judgeGroup(members, drafts, elsewhere, input, context).drafts;
+  const frozen = assigned.filter((assignment) => assignment.frozen).map((entry) => decideFrozen(entry, input, context));
+  const wanted = new Set([...judged, ...assigned].map((entry) => entry.device.address));
+  const unwanted = mine.filter((device) => !wanted.has(device.address)).flatMap((device) => leavingOf(device, input));
+  const blocked = findBlocked(members, input);
+  if (blocked !== null)
+    return { decisions: [...frozen, ...decideBlocked(judged, unwanted, blocked, context)], transaction: null };
+  const { leaving, staying } = splitLeaving(unwanted, judged, input);
+  const kept = staying.map((entry) => decideKept(entry, context));
+  const plan = decideChanges(members, judged, leaving, input, context);
+  return { decisions: [...frozen, ...kept, ...plan.decisions], transaction: plan.transaction };
+}
+
+function leavingOf(device: Device, input: PlanInput): readonly Leaving[] {
+  const entry = ownEntry(input.ledger, input.inventory, device);
+  if (entry === null || entry.role === 'PhysicalFunction') return [];
+  return [{ device, entry, message: `no policy wants it any more (it was taken for ${entry.policy})` }];
+}
+
+/** What is really given back: not what is retained, and nothing while the policies are not completely known. */
+function splitLeaving(
+  unwanted: readonly Leaving[],
+  judged: readonly Draft[],
+  input: PlanInput,
+): { readonly leaving: readonly Leaving[]; readonly staying: readonly Leaving[] } {
+  const known = input.policies.complete;
+  const retained = unwanted.filter(({ entry }) => entry.retained);
+  const candidates = unwanted.filter(({ entry }) => !entry.retained);
+  const refused = judged.flatMap((draft): Leaving[] =>
+    draft.own !== null && !draft.own.retained && draft.refusal !== null && groupCodes.has(draft.refusal.code)
+      ? [{ device: draft.device, entry: draft.own, message: draft.refusal.message }]
+      : [],
+  );
+  const why = `the policies are not completely known: ${input.policies.why ?? 'unknown'}`;
+  return known
+    ? { leaving: [...candidates, ...refused], staying: retained }
+    : { leaving: [], staying: [...retained, ...candidates.map((entry) => ({ ...entry, message: why }))] };
+}
+
+function decideFrozen(assignment: Assignment, input: PlanInput, context: RefusalContext): Decision {
+  const { device, policy, losers } = assignment;
+  const own = ownEntry(input.ledger, input.inventory, device);
+  const bound = own !== null && device.driver !== null && device.driver === own.driver;
+  return toDecision(
+    {
+      device,
+      role: own?.role ?? 'Selected',
+      policy: policy.name,
+      kind: bound ? 'Bound' : 'Ignored',
+      message: bound
+        ? `on ${device.driver ?? ''}; policy ${policy.name} is in DryRun, so it stays as it is`
+        : `kept for policy ${policy.name}, which is in DryRun: nothing is bound until it is Enforce again`,
+      resource: bound ? (own.resource ?? null) : null,
+      losers,
+    },
+    context,
+  );
+}
+
+function decideKept({ device, entry, message }: Leaving, context: RefusalContext): Decision {
+  return toDecision(
+    {
+      device,
+      role: entry.role,
+      policy: entry.policy,
+      kind: entry.retained ? 'Ignored' : 'Bound',
+      message: entry.retained
+        ? `left on ${device.driver ?? 'no driver'} by onDelete: Retain of policy ${entry.policy}`
+        : message,
+      resource: entry.retained ? null : entry.resource,
+    },
+    context,
+  );
+}
+
+function decideBlocked(
+  judged: readonly Draft[],
+  unwanted: readonly Leaving[],
+  blocked: NonNullable<ReturnType<typeof findBlocked>>,
+  context: RefusalContext,
+): readonly Decision[] {
+  const verdict = (address: string): Pick<Decision, 'kind' | 'message'> =>
+    address === blocked.address
+      ? { kind: blocked.code, message: blocked.detail }
+      : {
+          kind: 'Held',
+          message: `${blocked.address} of its group is ${blocked.code.toLowerCase()}: ${blocked.detail}`,
+        };
+  return [
+    ...judged.map((draft) => {
+      const { kind, message } = verdict(draft.device.address);
+      return decideDraft(draft, kind, message, blocked.code, context);
+    }),
+    ...unwanted.map(({ device, entry }) =>
+      toDecision(
+        {
+          device,
+          role: entry.role,
+          policy: entry.policy,
+          resource: entry.resource,
+          code: blocked.code,
+          ...verdict(device.address),
+        },
+        context,
+      ),
+    ),
+  ];
+}
+
+function decideChanges(
+  members: readonly Device[],
+  judged: readonly Draft[],
+  leaving: readonly Leaving[],
+  input: PlanInput,
+  context: RefusalContext,
+): GroupPlan {
+  const leavingAddresses = new Set(leaving.map(({ device }) => device.address));
+  const refused = judged.filter((draft) => draft.refusal !== null && !leavingAddresses.has(draft.device.address));
+  const accepted = judged.filter((draft) => draft.refusal === null);
+  const pending = accepted.filter((draft) => !isSettled(draft) || needsRecord(draft, accepted));
+  const transaction =
+    leaving.length > 0 ? releaseTransaction(leaving, input) : bindTransaction(pending, accepted, input);
+  const silent =
+    transaction !== null && transaction.steps.length === 0 && pending.every((draft) => isSameOffer(draft, accepted));
+  const hold = transaction === null || silent ? null : findHold(members, input);
+  const failure = transaction === null ? undefined : input.failures.get(transaction.key);
+  const waiting = failure !== undefined && !failure.due ? failure : null;
+  const decisions: Decision[] = [
+    ...refused.map((draft) =>
+      decideDraft(draft, 'Refused', draft.refusal?.message ?? '', draft.refusal?.code ?? null, context),
+    ),
+    ...leaving.map(({ device, entry, message }) =>
+      toDecision(
+        {
+          device,
+          role: entry.role,
+          policy: entry.policy,
+          resource: entry.resource,
+          kind: hold !== null ? 'Held' : waiting !== null ? 'Failed' : 'Release',
+          message: hold?.message ?? waiting?.message ?? message,
+          code: hold?.code ?? null,
+        },
+        context,
+      ),
+    ),
+    ...accepted.map((draft) => {
+      const unchanged = isSettled(draft) && (hold === null || isSameOffer(draft, accepted));
+      if (unchanged) return decideDraft(draft, 'Bound', boundMessage(draft), null, context);
+      if (hold !== null) return decideDraft(draft, 'Held', hold.message, hold.code, context);
+      if (waiting !== null) return decideDraft(draft, 'Failed', waiting.message, null, context);
+      return decideDraft(draft, 'Bind', bindMessage(draft), null, context);
+    }),
+  ];
+  return { decisions, transaction: hold !== null || waiting !== null ? null : transaction };
+}
+
+function boundMessage(draft: Draft): string {
+  return `on ${draft.device.driver ?? ''} for policy ${draft.policy.name}`;
+}
+
+function bindMessage(draft: Draft): string {
+  const from = draft.device.driver === null ? 'no driver' : draft.device.driver;
+  const to = draft.target?.name ?? `the driver of module ${draft.target?.module ?? '?'}`;
+  return `from ${from} to ${to} for policy ${draft.policy.name}`;
+}
+
+/** Kubelet's id for a draft: the lowest selected address of its group and resource, or its own; null when not advertised. */
+function deviceIdOf(draft: Draft, accepted: readonly Draft[]): string | null {
+  const resource = draft.policy.resource;
+  if (draft.role !== 'Selected' || resource === null) return null;
+  if (resource.unit === 'Function') return draft.device.address;
+  const addresses = accepted
+    .filter((other) => other.role === 'Selected' && other.policy.resource?.name === resource.name)
+    .map((other) => other.device.address)
+    .sort(compareAddresses);
+  return addresses[0] ?? draft.device.address;
+}
+
+/** The ledger says something else of a settled device than its policy now does. */
+function needsRecord(draft: Draft, accepted: readonly Draft[]): boolean {
+  const { own, policy, role } = draft;
+  return (
+    own === null ||
+    own.policy !== policy.name ||
+    own.policyUid !== policy.uid ||
+    own.onDelete !== policy.onDelete ||
+    own.role !== role ||
+    !isSameOffer(draft, accepted)
+  );
+}
+
+function isSameOffer(draft: Draft, accepted: readonly Draft[]): boolean {
+  const { own } = draft;
+  if (own === null) return false;
+  const deviceId = deviceIdOf(draft, accepted);
+  return (
+    own.deviceId === deviceId && own.resource === (deviceId === null ? null : (draft.policy.resource?.name ?? null))
+  );
+}
+
+function bindTransaction(pending: readonly Draft[], accepted: readonly Draft[], input: PlanInput): Transaction | null {
+  const sorted = [...pending].sort((a, b) => compareAddresses(a.device.address, b.device.address));
+  const [first] = sorted;
+  if (first === undefined) return null;
+  const moving = sorted.filter((draft) => !isSettled(draft));
+  const changes = moving.some(
+    (draft) => isOnVfio(input.catalog, draft.device) && draft.device.driver !== draft.target?.name,
+  );
+  return {
+    key: groupKey(first.device),
+    kind: changes ? 'ChangeDriver' : 'Bind',
+    group: first.device.iommuGroup,
+    members: sorted.map((draft) => draftMember(draft, deviceIdOf(draft, accepted), isAdopted(draft, input))),
+    steps: bindSteps(
+      moving.flatMap(({ device, target }) => (target === null ? [] : [{ device, target }])),
+      input.catalog,
+    ),
+  };
+}
+
+function isAdopted(draft: Draft, input: PlanInput): boolean {
+  if (draft.own !== null) return draft.own.adopted;
+  return isOnVfio(input.catalog, draft.device) || (draft.device.guarded?.driverOverride ?? null) !== null;
+}
+
+function releaseTransaction(leaving: readonly Leaving[], input: PlanInput): Transaction | null {
+  const sorted = [...leaving].sort((a, b) => compareAddresses(a.device.address, b.device.address));
+  const [first] = sorted;
+  if (first === undefined) return null;
+  const wish = ({ entry }: Leaving): LedgerEntry['onDelete'] =>
+    input.policies.policies.find((policy) => policy.name === entry.policy && policy.uid === entry.policyUid)
+      ?.onDelete ?? entry.onDelete;
+  return {
+    key: groupKey(first.device),
+    kind: 'Release',
+    group: first.device.iommuGroup,
+    members: sorted.map((entry) => entryMember(entry.device, entry.entry, wish(entry))),
+    steps: sorted.flatMap((entry) => (wish(entry) === 'Retain' ? [] : releaseSteps(entry.device, entry.entry))),
+  };
+}

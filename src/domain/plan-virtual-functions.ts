@@ -1,0 +1,214 @@
+// SR-IOV: making VFs on the PFs a policy selects, and removing those we made once no policy wants them and all are free. A PF
+// keeps its driver; what is bound and advertised are its VFs, which their own groups plan once they exist.
+import type { Assignment } from './assign-devices.ts';
+import { virtualFunctionSteps } from './build-steps.ts';
+import type { Decision } from './decision.ts';
+import type { Device } from './device.ts';
+import { type DecisionParts, toDecision } from './draft.ts';
+import { findBlocked, findHold, type Hold } from './find-hold.ts';
+import type { LedgerEntry } from './ledger.ts';
+import { ownEntry } from './ownership.ts';
+import type { PlanInput } from './plan-input.ts';
+import { refusePhysicalFunction, type RefusalContext } from './refuse-device.ts';
+import type { Transaction } from './step.ts';
+import { entryMember, physicalFunctionMember } from './transaction-members.ts';
+
+/** What the PF stage answers. */
+export interface VirtualFunctionPlan {
+  readonly decisions: readonly Decision[];
+  readonly transactions: readonly Transaction[];
+  /** Addresses decided here: PFs that keep their driver, and VFs that go with their PF. */
+  readonly decided: ReadonlySet<string>;
+}
+
+type Verdict = Pick<DecisionParts, 'kind' | 'message' | 'code'> & { readonly transaction?: Transaction };
+
+/** Key of a PF's transaction. */
+export function physicalFunctionKey(address: string): string {
+  return `pf:${address}`;
+}
+
+/** Plans every PF whose policy wants VFs, and every PF of the ledger whose VFs nobody wants any more. */
+export function planVirtualFunctions(
+  assignments: ReadonlyMap<string, Assignment>,
+  input: PlanInput,
+  context: RefusalContext,
+): VirtualFunctionPlan {
+  const decisions: Decision[] = [];
+  const transactions: Transaction[] = [];
+  const decided = new Set<string>();
+  for (const device of input.inventory.devices.values()) {
+    const assignment = assignments.get(device.address);
+    const own = ownEntry(input.ledger, input.inventory, device);
+    if (assignment?.role === 'PhysicalFunction') {
+      const { transaction, ...verdict } = judgeCreation(assignment, own, input, context);
+      decided.add(device.address);
+      const { policy, losers } = assignment;
+      decisions.push(
+        toDecision({ device, role: 'PhysicalFunction', policy: policy.name, losers, ...verdict }, context),
+      );
+      if (transaction !== undefined) transactions.push(transaction);
+    } else if (own?.role === 'PhysicalFunction' && !own.retained) {
+      const removal = planRemoval(device, own, assignments, input, context);
+      decisions.push(...removal.decisions);
+      transactions.push(...removal.transactions);
+      for (const address of removal.decided) decided.add(address);
+    }
+  }
+  return { decisions, transactions, decided };
+}
+
+function virtualFunctionsOf(device: Device, input: PlanInput): readonly Device[] {
+  return device.virtualFunctions.flatMap((address) => input.inventory.devices.get(address) ?? []);
+}
+
+function judgeCreation(
+  { device, policy, frozen }: Assignment,
+  own: LedgerEntry | null,
+  input: PlanInput,
+  context: RefusalContext,
+): Verdict {
+  const wanted = policy.virtualFunctions ?? 0;
+  const existing = device.virtualFunctions.length;
+  const blocked = findBlocked([device, ...virtualFunctionsOf(device, input)], input);
+  if (blocked !== null && blocked.address === device.address)
+    return { kind: blocked.code, message: blocked.detail, code: blocked.code };
+  if (frozen)
+    return {
+      kind: existing > 0 ? 'Bound' : 'Ignored',
+      message: `policy ${policy.name} is in DryRun, so it stays as it is`,
+    };
+  if (device.totalVirtualFunctions === 0)
+    return { kind: 'Ignored', message: 'it cannot make virtual functions (no sriov_totalvfs)' };
+  if (existing >= wanted) return judgeExisting(device, own, policy.name, existing);
+  if (existing > 0)
+    return {
+      kind: 'Refused',
+      code: 'PfHasVfs',
+      message: `it has ${existing} virtual functions, ${wanted} are wanted, and the kernel changes their number only through 0`,
+    };
+  const refusal = refusePhysicalFunction(device, policy, context);
+  if (refusal !== null) return { kind: 'Refused', ...refusal };
+  if (wanted > device.totalVirtualFunctions)
+    return {
+      kind: 'Failed',
+      message: `policy ${policy.name} wants ${wanted} virtual functions, it can make ${device.totalVirtualFunctions}`,
+    };
+  if (device.driver === null)
+    return {
+      kind: 'Failed',
+      message: 'it has no driver, and virtual functions are made by the driver of the physical function',
+    };
+  const key = physicalFunctionKey(device.address);
+  const failure = input.failures.get(key);
+  if (failure !== undefined && !failure.due) return { kind: 'Failed', message: failure.message };
+  return {
+    kind: 'Bind',
+    message: `make ${wanted} virtual functions for policy ${policy.name}`,
+    transaction: {
+      key,
+      kind: 'CreateVirtualFunctions',
+      group: device.iommuGroup,
+      members: [physicalFunctionMember(device, policy)],
+      steps: virtualFunctionSteps(device, wanted),
+    },
+  };
+}
+
+function judgeExisting(device: Device, own: LedgerEntry | null, policy: string, existing: number): Verdict {
+  const made = own?.virtualFunctions != null ? 'made by us' : 'there before us';
+  return {
+    kind: 'Bound',
+    message: `${existing} virtual functions, ${made}, for policy ${policy}; it stays on ${device.driver ?? 'no driver'}`,
+  };
+}
+
+function planRemoval(
+  device: Device,
+  own: LedgerEntry,
+  assignments: ReadonlyMap<string, Assignment>,
+  input: PlanInput,
+  context: RefusalContext,
+): VirtualFunctionPlan {
+  const virtual = virtualFunctionsOf(device, input);
+  const living = input.policies.policies.find((policy) => policy.name === own.policy && policy.uid === own.policyUid);
+  const onDelete = living?.onDelete ?? own.onDelete;
+  const decide = (subject: Device, verdict: Verdict): Decision => {
+    const entry = ownEntry(input.ledger, input.inventory, subject) ?? own;
+    return toDecision(
+      { device: subject, role: entry.role, policy: entry.policy, resource: entry.resource, ...verdict },
+      context,
+    );
+  };
+  const alone = (verdict: Verdict): VirtualFunctionPlan => ({
+    decisions: [decide(device, verdict)],
+    transactions: [],
+    decided: new Set([device.address]),
+  });
+  if (!input.policies.complete)
+    return alone({
+      kind: 'Bound',
+      message: `the policies are not completely known: ${input.policies.why ?? 'unknown'}`,
+    });
+  const wanted = virtual.filter((one) => assignments.has(one.address));
+  if (wanted.length > 0)
+    return alone({
+      kind: 'Bound',
+      message: `policy ${assignments.get(wanted[0]?.address ?? '')?.policy.name ?? ''} still wants its virtual functions`,
+    });
+  const blocked = findBlocked([device, ...virtual], input);
+  if (blocked !== null)
+    return alone({
+      kind: blocked.address === device.address ? blocked.code : 'Held',
+      code: blocked.code,
+      message: `${blocked.address}: ${blocked.detail}`,
+    });
+  if (virtual.length > (own.virtualFunctions?.count ?? 0))
+    return alone({
+      kind: 'Refused',
+      code: 'NotOurs',
+      message: `we made ${own.virtualFunctions?.count ?? 0} virtual functions, it has ${virtual.length} now: somebody changed them`,
+    });
+  return removeTogether(device, own, virtual, onDelete, decide, input);
+}
+
+function removeTogether(
+  device: Device,
+  own: LedgerEntry,
+  virtual: readonly Device[],
+  onDelete: LedgerEntry['onDelete'],
+  decide: (subject: Device, verdict: Verdict) => Decision,
+  input: PlanInput,
+): VirtualFunctionPlan {
+  const ours = virtual.flatMap((one) => {
+    const entry = ownEntry(input.ledger, input.inventory, one);
+    return entry === null ? [] : [{ device: one, entry }];
+  });
+  const subjects = [device, ...ours.map((one) => one.device)];
+  const decided = new Set(subjects.map((subject) => subject.address));
+  const key = physicalFunctionKey(device.address);
+  const retain = onDelete === 'Retain';
+  const hold: Hold | null = retain ? null : findHold([device, ...virtual], input);
+  const failure = input.failures.get(key);
+  const verdict: Verdict =
+    hold !== null
+      ? { kind: 'Held', ...hold }
+      : failure !== undefined && !failure.due
+        ? { kind: 'Failed', message: failure.message }
+        : { kind: 'Release', message: `no policy wants its virtual functions any more (made for ${own.policy})` };
+  const transaction: Transaction = {
+    key,
+    kind: 'RemoveVirtualFunctions',
+    group: device.iommuGroup,
+    members: [entryMember(device, own, onDelete), ...ours.map((one) => entryMember(one.device, one.entry, onDelete))],
+    steps:
+      retain || virtual.length === 0
+        ? []
+        : [{ kind: 'SetVirtualFunctions', address: device.address, count: 0, previous: virtual.length }],
+  };
+  return {
+    decisions: subjects.map((subject) => decide(subject, verdict)),
+    transactions: verdict.kind === 'Release' ? [transaction] : [],
+    decided,
+  };
+}

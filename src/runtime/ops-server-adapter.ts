@@ -1,0 +1,61 @@
+// The operator's door: /metrics, /healthz and /readyz over HTTP.
+import { createServer } from 'node:http';
+
+/** A verdict on health or readiness, with what is wrong in words. */
+export interface Verdict {
+  readonly ok: boolean;
+  readonly message: string;
+}
+
+export interface OpsServerOptions {
+  readonly host: string;
+  /** 0 takes a free port. */
+  readonly port: number;
+  readonly metrics: () => Promise<string>;
+  readonly health: () => Verdict;
+  readonly ready: () => Verdict;
+}
+
+export interface OpsServer {
+  readonly port: number;
+  close(): Promise<void>;
+}
+
+/** Starts the server; rejects when the address cannot be had. */
+export function startOpsServer(options: OpsServerOptions): Promise<OpsServer> {
+  const server = createServer((request, response) => {
+    const answer = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => {
+      response.writeHead(status, { 'content-type': type });
+      response.end(text);
+    };
+    const verdict = (value: Verdict): void => answer(value.ok ? 200 : 503, `${value.message}\n`);
+    switch (new URL(request.url ?? '/', 'http://localhost').pathname) {
+      case '/healthz':
+        return verdict(options.health());
+      case '/readyz':
+        return verdict(options.ready());
+      case '/metrics':
+        options.metrics().then(
+          (text) => answer(200, text, 'text/plain; version=0.0.4; charset=utf-8'),
+          (error: unknown) => answer(500, `${String(error)}\n`),
+        );
+        return undefined;
+      default:
+        return answer(404, 'known: /metrics /healthz /readyz\n');
+    }
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen(options.port, options.host, () => {
+      const address = server.address();
+      resolve({
+        port: typeof address === 'object' && address !== null ? address.port : options.port,
+        close: () =>
+          new Promise((done) => {
+            server.close(() => done());
+            server.closeAllConnections();
+          }),
+      });
+    });
+  });
+}
