@@ -1,0 +1,52 @@
+// Names of the API: group, version, kinds, condition types and reasons. What the CRDs say in YAML, the programs read from here.
+
+export const apiGroup = 'vfio-operator.dev';
+export const apiVersionName = 'v1alpha1';
+export const apiVersion = 'vfio-operator.dev/v1alpha1';
+
+export const policyKind = 'VfioPolicy';
+export const policyPlural = 'vfiopolicies';
+export const nodeStateKind = 'VfioNodeState';
+export const nodeStatePlural = 'vfionodestates';
+
+/** Present always, on both kinds. */
+export const readyCondition = 'Ready';
+/** Present only while True, on both kinds (kstatus reads an absent one as False). */
+export const reconcilingCondition = 'Reconciling';
+export const stalledCondition = 'Stalled';
+/** Of a node state alone, present always. */
+export const policiesKnownCondition = 'PoliciesKnown';
+export const hostReadableCondition = 'HostReadable';
+export const registeredCondition = 'Registered';
+
+/** Reasons of conditions. CamelCase, stable: programs compare them. */
+export const conditionReasons = {
+  /** Ready True: every device is where it shall be. */
+  allDone: 'AllDone',
+  /** Ready True: no node or device matches. */
+  noMatchingDevices: 'NoMatchingDevices',
+  /** Ready False, Reconciling True: steps are running or waiting. */
+  stepsPending: 'StepsPending',
+  /** Ready False: a change waits for the user of a device. */
+  devicesHeld: 'DevicesHeld',
+  /** Stalled True: a step failed, or could not be undone, or has not returned. */
+  devicesFailed: 'DevicesFailed',
+  devicesQuarantined: 'DevicesQuarantined',
+  devicesStuck: 'DevicesStuck',
+  /** Stalled True: policies contradict each other. */
+  conflict: 'Conflict',
+  /** Stalled True: the policy is not valid for this agent. */
+  invalid: 'Invalid',
+  /** PoliciesKnown. */
+  listComplete: 'ListComplete',
+  listIncomplete: 'ListIncomplete',
+  /** HostReadable. */
+  everythingRead: 'EverythingRead',
+  sourcesUnread: 'SourcesUnread',
+  /** Registered. */
+  kubeletHasAll: 'KubeletHasAll',
+  nothingToRegister: 'NothingToRegister',
+  kubeletHasNotAll: 'KubeletHasNotAll',
+  noKubelet: 'NoKubelet',
+} as const;
+export type ConditionReason = (typeof conditionReasons)[keyof typeof conditionReasons];

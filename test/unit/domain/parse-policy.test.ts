@@ -1,0 +1,382 @@
+import { readFileSync } from 'node:fs';
+import { describe, expect, it } from 'vitest';
+import { parse } from 'yaml';
+import type { VfioDeviceSelector, VfioPolicy, VfioPolicySpec } from '../../../src/api/generated/types.ts';
+import { namesVendorOrClass, parsePolicy } from '../../../src/domain/parse-policy.ts';
+import { policySentences as say } from '../../../src/domain/policy-sentences.ts';
+
+function document(spec: Partial<VfioPolicySpec>): VfioPolicy {
+  return {
+    apiVersion: 'vfio-operator.dev/v1alpha1',
+    kind: 'VfioPolicy',
+    metadata: { name: 'nics' },
+    spec: { devices: [{ vendor: '15b3' }], ...spec },
+  };
+}
+
+function problemsOf(spec: Partial<VfioPolicySpec>): readonly { path: string; message: string }[] {
+  const parsed = parsePolicy(document(spec), 'nics.yaml:1');
+  return 'problems' in parsed ? parsed.problems : [];
+}
+
+describe('parsePolicy', () => {
+  it('fills in every default', () => {
+    expect(parsePolicy(document({}), 'nics.yaml:1')).toEqual({
+      policy: {
+        name: 'nics',
+        uid: null,
+        generation: 0,
+        createdAt: null,
+        source: 'nics.yaml:1',
+        nodeSelector: { matchLabels: {}, matchExpressions: [] },
+        priority: 0,
+        mode: 'Enforce',
+        devices: [
+          {
+            bus: null,
+            vendor: '15b3',
+            device: null,
+            subsystemVendor: null,
+            subsystemDevice: null,
+            class: null,
+            modalias: null,
+            addresses: [],
+            slots: [],
+            serialNumbers: [],
+            acpiIndexes: [],
+            numaNodes: [],
+            drivers: [],
+            function: 'Any',
+            physicalFunctions: [],
+          },
+        ],
+        exclude: [],
+        driver: { name: null, module: null, requireVariant: false, aliases: [] },
+        iommuGroup: 'RequireSelected',
+        virtualFunctions: null,
+        resource: null,
+        allow: [],
+        onDelete: 'Restore',
+      },
+    });
+  });
+
+  it('keeps everything that is given', () => {
+    const selector: Required<VfioDeviceSelector> = {
+      bus: 'pci',
+      vendor: '15b3',
+      device: '101d',
+      subsystemVendor: '15b3',
+      subsystemDevice: '0001',
+      class: '0200',
+      modalias: 'pci:v000015B3*',
+      addresses: ['0000:3b:00.0'],
+      slots: ['4'],
+      serialNumbers: ['b8-ce-f6-03-00-4a-1c-2e'],
+      acpiIndexes: [3],
+      numaNodes: [1],
+      drivers: ['mlx5_core'],
+      function: 'Physical',
+      physicalFunctions: ['enp1s0f0'],
+    };
+    const { physicalFunctions: _, ...parent } = selector;
+    const full: VfioPolicy = {
+      ...document({
+        nodeSelector: {
+          matchLabels: { rack: 'a1' },
+          matchExpressions: [
+            { key: 'kubernetes.io/arch', operator: 'In', values: ['amd64'] },
+            { key: 'gpu', operator: 'Exists' },
+          ],
+        },
+        priority: 7,
+        mode: 'DryRun',
+        devices: [parent],
+        exclude: [{}, { ...parent, physicalFunctions: ['0000:3b:00.1'], function: 'Virtual' }],
+        driver: { requireVariant: true, aliases: [{ pattern: 'vfio_pci:v000015B3d*', module: 'mlx5_vfio_pci' }] },
+        iommuGroup: 'BindCompanions',
+        sriov: { virtualFunctions: 8 },
+        resource: {
+          name: 'example.org/nic',
+          unit: 'Function',
+          deviceNodes: 'Cdev',
+          allocation: 'SpreadPhysicalFunctions',
+          environment: [],
+          cdi: true,
+        },
+        allow: ['PrimaryNetwork', 'NetworkInUse'],
+        onDelete: 'Retain',
+      }),
+      metadata: {
+        name: 'nics',
+        uid: '5e1f0d3a-0000-4000-8000-000000000001',
+        generation: 4,
+        creationTimestamp: '2026-11-01T12:00:00Z',
+      },
+    };
+    const parsed = parsePolicy(full, 'VfioPolicy/nics');
+    expect(parsed).toMatchObject({
+      policy: {
+        uid: '5e1f0d3a-0000-4000-8000-000000000001',
+        generation: 4,
+        createdAt: Date.UTC(2026, 10, 1, 12),
+        source: 'VfioPolicy/nics',
+        nodeSelector: {
+          matchLabels: { rack: 'a1' },
+          matchExpressions: [
+            { key: 'kubernetes.io/arch', operator: 'In', values: ['amd64'] },
+            { key: 'gpu', operator: 'Exists', values: [] },
+          ],
+        },
+        priority: 7,
+        mode: 'DryRun',
+        devices: [{ ...parent, physicalFunctions: [] }],
+        exclude: [
+          { vendor: null, function: 'Any' },
+          { vendor: '15b3', physicalFunctions: ['0000:3b:00.1'] },
+        ],
+        driver: {
+          name: null,
+          module: null,
+          requireVariant: true,
+          aliases: [{ pattern: 'vfio_pci:v000015B3d*', module: 'mlx5_vfio_pci' }],
+        },
+        iommuGroup: 'BindCompanions',
+        virtualFunctions: 8,
+        resource: {
+          name: 'example.org/nic',
+          unit: 'Function',
+          deviceNodes: 'Cdev',
+          allocation: 'SpreadPhysicalFunctions',
+          environment: [],
+          cdi: true,
+        },
+        allow: ['PrimaryNetwork', 'NetworkInUse'],
+        onDelete: 'Retain',
+      },
+    });
+  });
+
+  it('does not make up a creation time from a text that is none', () => {
+    const odd = { ...document({}), metadata: { name: 'nics', creationTimestamp: 'yesterday' } };
+    expect(parsePolicy(odd, '')).toMatchObject({ policy: { createdAt: null } });
+  });
+
+  it.each<[string, VfioDeviceSelector]>([
+    ['nothing at all', {}],
+    ['a device without a vendor', { device: '101e' }],
+    ['one digit of a class', { class: '0' }],
+    ['a driver', { drivers: ['nvme'] }],
+    ['a NUMA node', { numaNodes: [0] }],
+    ['a bus', { bus: 'pci' }],
+    ['a function', { function: 'Virtual' }],
+    ['a modalias without vendor and class', { modalias: 'pci:v*d*sv*' }],
+    ['empty lists', { addresses: [], slots: [], serialNumbers: [], acpiIndexes: [], physicalFunctions: [] }],
+    ['all the weak parts together', { bus: 'pci', device: '101e', numaNodes: [0], drivers: ['nvme'], class: '0' }],
+  ])('refuses a selector that could take a node: %s', (_, selector) => {
+    expect(problemsOf({ devices: [{ vendor: '8086' }, selector] })).toEqual([
+      { path: 'spec.devices[1]', message: say.selectorTooWide },
+    ]);
+  });
+
+  it.each<[string, VfioDeviceSelector]>([
+    ['a vendor', { vendor: '15b3' }],
+    ['two digits of a class', { class: '03' }],
+    ['a modalias with a vendor', { modalias: 'pci:v000015B3*' }],
+    ['an address', { addresses: ['0000:3b:00.0'] }],
+    ['a slot', { slots: ['4'] }],
+    ['a serial number', { serialNumbers: ['b8-ce-f6-03-00-4a-1c-2e'] }],
+    ['an ACPI index', { acpiIndexes: [1] }],
+    ['a parent', { physicalFunctions: ['enp1s0f0'] }],
+  ])('takes a selector with %s', (_, selector) => {
+    expect(problemsOf({ devices: [selector] })).toEqual([]);
+  });
+
+  it('takes an exclusion of everything', () => {
+    expect(problemsOf({ exclude: [{}] })).toEqual([]);
+  });
+
+  it.each([
+    ['3b:00.0', false],
+    ['0000:3B:00.0', false],
+    ['0000:3b:20.0', false],
+    ['0000:3b:00.8', false],
+    ['0:3b:00.0', false],
+    ['0000:3b:00.7', true],
+    ['10000:e1:1f.7', true],
+    ['cdx-00:01', true],
+    ['dpni.1', true],
+    ['fd000000.ethernet', true],
+    ['ARMH0011:00', true],
+  ])('reads the address %s as well-formed: %s', (address, wellFormed) => {
+    const wrong = (path: string) => [{ path, message: say.pciAddressForm }];
+    expect(problemsOf({ devices: [{ addresses: ['0000:00:00.0', address] }] })).toEqual(
+      wellFormed ? [] : wrong('spec.devices[0].addresses[1]'),
+    );
+    expect(problemsOf({ exclude: [{ physicalFunctions: [address] }] })).toEqual(
+      wellFormed ? [] : wrong('spec.exclude[0].physicalFunctions[0]'),
+    );
+  });
+
+  it('refuses contradictions about functions', () => {
+    const contradiction: VfioDeviceSelector = { physicalFunctions: ['enp1s0f0'], function: 'Physical' };
+    expect(problemsOf({ devices: [contradiction], exclude: [contradiction] })).toEqual([
+      { path: 'spec.devices[0].function', message: say.parentsArePhysical },
+      { path: 'spec.exclude[0].function', message: say.parentsArePhysical },
+    ]);
+    for (const selector of [{ physicalFunctions: ['enp1s0f0'] }, { vendor: '15b3', function: 'Virtual' as const }]) {
+      expect(problemsOf({ devices: [selector], sriov: { virtualFunctions: 1 } })).toEqual([
+        { path: 'spec.devices', message: say.sriovSelectsParents },
+      ]);
+    }
+  });
+
+  it.each(['PrimaryNetwork', 'RootStorage'] as const)('allows %s only together with sriov', (code) => {
+    expect(problemsOf({ allow: ['NotOurs', code] })).toEqual([{ path: 'spec.allow', message: say.onlyWithSriov }]);
+    expect(problemsOf({ allow: ['NotOurs', code], sriov: { virtualFunctions: 1 } })).toEqual([]);
+    expect(problemsOf({ allow: ['NotOurs'] })).toEqual([]);
+  });
+
+  it('holds the parts of driver together', () => {
+    expect(problemsOf({ driver: {} })).toEqual([]);
+    expect(problemsOf({ driver: { name: 'vfio-pci', module: 'vfio_pci' } })).toEqual([]);
+    expect(problemsOf({ driver: { module: 'vfio_pci' } })).toEqual([
+      { path: 'spec.driver.module', message: say.moduleNeedsName },
+    ]);
+    expect(problemsOf({ driver: { name: 'vfio-pci', requireVariant: true } })).toEqual([
+      { path: 'spec.driver.requireVariant', message: say.variantOrName },
+    ]);
+  });
+
+  it.each([
+    ['example.org/gpu', []],
+    ['kubernetes.io/gpu', [say.kubernetesDomain]],
+    ['gpu.kubernetes.io/a', [say.kubernetesDomain]],
+    ['notkubernetes.io/a', [say.kubernetesDomain]],
+    ['requests.example.org/gpu', [say.requestsPrefix]],
+    [`${'a.'.repeat(122)}b/gpu`, [say.longDomain]],
+    [`${'a.'.repeat(121)}bc/gpu`, []],
+  ])('judges the resource name %s', (name, sentences) => {
+    expect(problemsOf({ resource: { name } })).toEqual(
+      sentences.map((message) => ({ path: 'spec.resource.name', message })),
+    );
+  });
+
+  it.each([
+    ['In', [], false],
+    ['In', ['a'], true],
+    ['NotIn', undefined, false],
+    ['NotIn', ['a', 'b'], true],
+    ['Exists', undefined, true],
+    ['Exists', [], true],
+    ['Exists', ['a'], false],
+    ['DoesNotExist', ['a'], false],
+  ] as const)('judges the label expression %s %j', (operator, values, good) => {
+    const expression = values === undefined ? { key: 'a', operator } : { key: 'a', operator, values };
+    expect(problemsOf({ nodeSelector: { matchExpressions: [expression] } })).toEqual(
+      good ? [] : [{ path: 'spec.nodeSelector.matchExpressions[0].values', message: say.labelValues }],
+    );
+  });
+
+  it('tells all problems at once', () => {
+    const paths = problemsOf({
+      devices: [{}, { addresses: ['3b:00.0'] }],
+      driver: { module: 'x' },
+      allow: ['RootStorage'],
+      resource: { name: 'requests.kubernetes.io/x' },
+    }).map(({ path }) => path);
+    expect(paths).toEqual([
+      'spec.devices[0]',
+      'spec.devices[1].addresses[0]',
+      'spec.driver.module',
+      'spec.allow',
+      'spec.resource.name',
+      'spec.resource.name',
+    ]);
+  });
+
+  it('refuses words of a newer API instead of guessing', () => {
+    const newer = {
+      ...document({}),
+      spec: {
+        devices: [{ vendor: '15b3' }],
+        mode: 'Observe',
+        allow: ['Everything'],
+        resource: { name: 'example.org/gpu', environment: ['KubeVirt', 'Other'] },
+      },
+    };
+    // What the types exclude can still arrive: the API server may run a newer CRD than this program knows.
+    const parsed = parsePolicy(newer as unknown as VfioPolicy, 'VfioPolicy/nics');
+    expect('problems' in parsed && parsed.problems).toEqual([
+      { path: 'spec.mode', message: 'this version does not know "Observe"; it knows Enforce, DryRun' },
+      {
+        path: 'spec.allow',
+        message:
+          'this version does not know "Everything"; it knows BootDisplay, ActiveGpu, NetworkInUse, StorageHasData, NotOurs, NoIommu, PrimaryNetwork, RootStorage',
+      },
+      {
+        path: 'spec.resource.environment',
+        message: 'this version does not know "Other"; it knows KubeVirt, SriovNetwork',
+      },
+    ]);
+  });
+});
+
+describe('namesVendorOrClass', () => {
+  it.each([
+    ['pci:v000015B3d0000101Esv*sd*bc*sc*i*', true],
+    ['pci:v000015B3*', true],
+    ['pci:v*d*sv*sd*bc03sc*i*', true],
+    ['pci:*bc0108*', true],
+    ['pci:v[0-9]*bc02*', true],
+    ['pci:*', false],
+    ['pci:v*', false],
+    ['pci:v000015b3*', false],
+    ['pci:v0000*', false],
+    ['pci:v*d*sv000015B3sd*bc*sc*i*', false],
+    ['pci:v*d*sv*sd*bc0?sc*i*', false],
+    ['pci:v*d*sv*sd*bc[03]*', false],
+    ['pci:*[bc03]*', false],
+    ['pci:?[!bc03]*', false],
+    ['cdx:v15B3d*', true],
+    ['cdx:v*d*sv*sd*c02*', true],
+    ['cdx:v*d*sv*sd*c*', false],
+    ['fsl-mc:v00001957ddpni', true],
+    ['fsl-mc:v*ddpni', false],
+    ['platform:vfio-test', true],
+    ['platform:*', false],
+    ['acpi:ARMH0011:*', true],
+    ['acpi:*', false],
+    ['of:N*T*Carm,pl330*', true],
+    ['of:NdmaT(null)Carm,pl330', true],
+    ['of:N*T*C*', false],
+    ['of:N*', false],
+  ])('%s: %s', (modalias, names) => {
+    expect(namesVendorOrClass(modalias)).toBe(names);
+  });
+});
+
+describe('policySentences', () => {
+  it('are the messages of the CRD, all of them and no others', () => {
+    const crd: unknown = parse(
+      readFileSync(new URL('../../../deploy/helm/vfio-operator/crds/vfiopolicies.yaml', import.meta.url), 'utf8'),
+    );
+    const messages = new Set<unknown>();
+    JSON.stringify(crd, (key, value: unknown) => {
+      if (key === 'x-kubernetes-validations' && Array.isArray(value)) {
+        for (const rule of value) messages.add(rule.message);
+      }
+      return value;
+    });
+    expect([...messages].toSorted()).toEqual(Object.values(say).toSorted());
+  });
+
+  it('hold the CRD to the same forms', () => {
+    const crd = readFileSync(
+      new URL('../../../deploy/helm/vfio-operator/crds/vfiopolicies.yaml', import.meta.url),
+      'utf8',
+    );
+    expect(crd).not.toContain('oldSelf');
+    expect(crd).toContain("'^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f][.][0-7]$'");
+  });
+});
