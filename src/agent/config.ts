@@ -1,0 +1,202 @@
+// The agent's settings: every flag with its environment variable, default and range, in one frozen object. Flags beat the
+// environment, the environment beats defaults. Nothing else in the agent reads arguments or the environment.
+import { hostname } from 'node:os';
+import { Command, InvalidArgumentError, Option } from 'commander';
+
+export interface AgentConfig {
+  /** Directory of policy files. */
+  readonly policies: string;
+  /** State directory: lock, journal, allocations, last good policies, node state. */
+  readonly state: string;
+  readonly nodeName: string;
+  /** Labels that policies' node selectors see. */
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  /** Whether this node has a kubelet; never guessed, since without one nobody tells which device a pod holds. */
+  readonly kubelet: 'required' | 'none';
+  readonly devicePluginsDirectory: string;
+  /** kubelet's root directory: pod-resources and plugins_registry lie in it. */
+  readonly kubeletRoot: string;
+  readonly registration: 'legacy' | 'directory';
+  /** Root of the live host; `/` unless it is mounted elsewhere. */
+  readonly hostRoot: string;
+  readonly loadModules: boolean;
+  /** Moves the kernel worker out of the pod's cgroup. */
+  readonly workerCgroup: boolean;
+  /** HOST:PORT of /metrics, /healthz and /readyz. */
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly logLevel: string;
+  /** Milliseconds between two looks at the host when nothing says to look. */
+  readonly interval: number;
+  /** Milliseconds a kernel write may take before it counts as stuck. */
+  readonly writeDeadline: number;
+}
+
+function parseListen(text: string): AgentConfig['listen'] {
+  const match = /^(?:\[([^\]]+)\]|([^:]*)):(\d{1,5})$/.exec(text);
+  const port = Number(match?.[3] ?? Number.NaN);
+  if (match === null || port > 65_535) throw new InvalidArgumentError('expected HOST:PORT, e.g. 127.0.0.1:9808');
+  return { host: match[1] ?? match[2] ?? '', port };
+}
+
+function parseLabels(text: string): Readonly<Record<string, string>> {
+  const labels: Record<string, string> = {};
+  for (const pair of text.split(',').filter((part) => part.trim() !== '')) {
+    const [key = '', value, ...more] = pair.trim().split('=');
+    if (key === '' || value === undefined || more.length > 0)
+      throw new InvalidArgumentError(`'${pair}' is not KEY=VALUE; labels are separated by commas`);
+    labels[key] = value;
+  }
+  return labels;
+}
+
+/** A number of seconds within bounds, as milliseconds. */
+function parseSeconds(least: number, most: number): (text: string) => number {
+  return (text) => {
+    const seconds = Number(text);
+    if (!(seconds >= least && seconds <= most))
+      throw new InvalidArgumentError(`expected a number of seconds from ${least} to ${most}`);
+    return seconds * 1000;
+  };
+}
+
+const architectures: Readonly<Record<string, string>> = {
+  x64: 'amd64',
+  arm64: 'arm64',
+  s390x: 's390x',
+  ppc64: 'ppc64le',
+};
+
+/** Labels that a node has without a cluster: hostname, os, arch, as kubelet sets them. */
+export function ownLabels(name: string): Readonly<Record<string, string>> {
+  return {
+    'kubernetes.io/hostname': name,
+    'kubernetes.io/os': process.platform,
+    'kubernetes.io/arch': architectures[process.arch] ?? process.arch,
+  };
+}
+
+/** The `agent` command; `run` gets the finished configuration. */
+export function agentCommand(run: (config: AgentConfig) => Promise<void>): Command {
+  const command = new Command('agent')
+    .description('find the matching devices, bind them, offer them to kubelet, give them back')
+    .addOption(
+      new Option('--policies <dir>', 'directory of VfioPolicy files (*.yaml, *.yml, *.json)')
+        .env('VFIO_OPERATOR_POLICIES')
+        .makeOptionMandatory(),
+    )
+    .addOption(
+      new Option('--state <dir>', 'state directory').env('VFIO_OPERATOR_STATE').default('/var/lib/vfio-operator'),
+    )
+    .addOption(new Option('--node-name <name>', 'name of this node').env('NODE_NAME').default(hostname().toLowerCase()))
+    .addOption(
+      new Option('--node-labels <labels>', 'labels of this node beside hostname, os and arch: KEY=VALUE,…')
+        .env('VFIO_OPERATOR_NODE_LABELS')
+        .argParser(parseLabels)
+        .default({}, 'none'),
+    )
+    .addOption(
+      new Option(
+        '--kubelet <mode>',
+        'required: devices are offered to kubelet, and what its pods hold is respected; none: there is no kubelet',
+      )
+        .env('VFIO_OPERATOR_KUBELET')
+        .choices(['required', 'none'])
+        .default('required'),
+    )
+    .addOption(
+      new Option('--device-plugins-dir <dir>', "kubelet's device plugin directory")
+        .env('VFIO_OPERATOR_DEVICE_PLUGINS_DIR')
+        .default('/var/lib/kubelet/device-plugins'),
+    )
+    .addOption(
+      new Option('--kubelet-root <dir>', "kubelet's root directory (pod-resources, plugins_registry)")
+        .env('VFIO_OPERATOR_KUBELET_ROOT')
+        .default('/var/lib/kubelet'),
+    )
+    .addOption(
+      new Option(
+        '--registration <way>',
+        'legacy: the Register call; directory: plugins_registry, kubelet 1.29 or later',
+      )
+        .env('VFIO_OPERATOR_REGISTRATION')
+        .choices(['legacy', 'directory'])
+        .default('legacy'),
+    )
+    .addOption(
+      new Option('--host-root <dir>', 'where the live host is mounted').env('VFIO_OPERATOR_HOST_ROOT').default('/'),
+    )
+    .addOption(
+      new Option('--no-load-modules', 'never load kernel modules; a missing one is refused with the cure').env(
+        'VFIO_OPERATOR_NO_LOAD_MODULES',
+      ),
+    )
+    .addOption(
+      new Option(
+        '--worker-cgroup',
+        "move the kernel worker out of the pod's cgroup, so that a hung kernel write does not keep the pod",
+      ).env('VFIO_OPERATOR_WORKER_CGROUP'),
+    )
+    .addOption(
+      new Option('--listen <address>', 'HOST:PORT of /metrics, /healthz and /readyz')
+        .env('VFIO_OPERATOR_LISTEN')
+        .argParser(parseListen)
+        .default({ host: '127.0.0.1', port: 9808 }, '127.0.0.1:9808'),
+    )
+    .addOption(
+      new Option('--log-level <level>', 'what is logged')
+        .env('VFIO_OPERATOR_LOG_LEVEL')
+        .choices(['debug', 'info', 'warn', 'error', 'silent'])
+        .default('info'),
+    )
+    .addOption(
+      new Option('--interval <seconds>', 'how often to look at the host when nothing says to')
+        .env('VFIO_OPERATOR_INTERVAL')
+        .argParser(parseSeconds(1, 3600))
+        .default(30_000, '30'),
+    )
+    .addOption(
+      new Option('--write-deadline <seconds>', 'how long a kernel write may take before it counts as stuck')
+        .env('VFIO_OPERATOR_WRITE_DEADLINE')
+        .argParser(parseSeconds(1, 3600))
+        .default(60_000, '60'),
+    );
+  return command.action(() => run(toConfig(command.opts())));
+}
+
+interface Options {
+  readonly policies: string;
+  readonly state: string;
+  readonly nodeName: string;
+  readonly nodeLabels: Readonly<Record<string, string>>;
+  readonly kubelet: 'required' | 'none';
+  readonly devicePluginsDir: string;
+  readonly kubeletRoot: string;
+  readonly registration: 'legacy' | 'directory';
+  readonly hostRoot: string;
+  readonly loadModules: boolean | string;
+  readonly workerCgroup?: boolean | string;
+  readonly listen: AgentConfig['listen'];
+  readonly logLevel: string;
+  readonly interval: number;
+  readonly writeDeadline: number;
+}
+
+function toConfig(options: Options): AgentConfig {
+  return Object.freeze({
+    policies: options.policies,
+    state: options.state,
+    nodeName: options.nodeName,
+    nodeLabels: { ...ownLabels(options.nodeName), ...options.nodeLabels },
+    kubelet: options.kubelet,
+    devicePluginsDirectory: options.devicePluginsDir,
+    kubeletRoot: options.kubeletRoot,
+    registration: options.registration,
+    hostRoot: options.hostRoot,
+    loadModules: options.loadModules === true || options.loadModules === 'true',
+    workerCgroup: options.workerCgroup === true || options.workerCgroup === 'true',
+    listen: options.listen,
+    logLevel: options.logLevel,
+    interval: options.interval,
+    writeDeadline: options.writeDeadline,
+  });
+}
