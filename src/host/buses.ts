@@ -28,9 +28,13 @@ export interface BusDescription {
   readonly listed: 'All' | 'GroupMembers';
   /** Whether devices carry vendor, device, subsystem and class attributes, in hexadecimal. */
   readonly hasIds: boolean;
-  /** SR-IOV as sysfs shows it: how many VFs there can be, the VF's link to its PF, and the PF's links `virtfn0`, `virtfn1`, ... */
+  /**
+   * SR-IOV as sysfs shows it: how many VFs there can be, whether new ones are probed, the VF's link to its PF, and the PF's links
+   * `virtfn0`, `virtfn1`, ...
+   */
   readonly sriov: {
     readonly total: string;
+    readonly autoprobe: string;
     readonly physicalFunction: string;
     readonly virtualFunction: string;
   } | null;
@@ -47,7 +51,12 @@ export const busDescriptions: readonly BusDescription[] = [
     bus: 'pci',
     listed: 'All',
     hasIds: true,
-    sriov: { total: 'sriov_totalvfs', physicalFunction: 'physfn', virtualFunction: 'virtfn' },
+    sriov: {
+      total: 'sriov_totalvfs',
+      autoprobe: 'sriov_drivers_autoprobe',
+      physicalFunction: 'physfn',
+      virtualFunction: 'virtfn',
+    },
     bridge: 'secondary_bus_number',
     acpiIndex: 'acpi_index',
     hasConfigSpace: true,

@@ -41,6 +41,8 @@ export interface HostPaths {
   module(module: string): string;
   /** Y where the vfio module hands out devices without an IOMMU. */
   readonly noIommuMode: string;
+  /** Y where VFIO accepts an IOMMU that does not remap interrupts. */
+  readonly unsafeInterrupts: string;
   /** /sys/class/NAME */
   sysClass(name: string): string;
   /** /sys/block */
@@ -59,6 +61,8 @@ export interface HostPaths {
   hostNet(name: string): string;
   readonly swaps: string;
   readonly iomem: string;
+  /** /proc/interrupts: a line per interrupt, with the name of the chip that delivers it. */
+  readonly interrupts: string;
   readonly kernelCommandLine: string;
   /** /proc/sys/kernel/osrelease: `uname -r`. */
   readonly kernelRelease: string;
@@ -114,6 +118,7 @@ export function hostPaths(root = '/', kind: HostKind = root === '/' ? 'live' : '
     iommuGroup: (group) => `${sys}/kernel/iommu_groups/${group}`,
     modules: `${sys}/module`,
     module: (module) => `${sys}/module/${module}`,
+    unsafeInterrupts: `${sys}/module/vfio_iommu_type1/parameters/allow_unsafe_interrupts`,
     noIommuMode: `${sys}/module/vfio/parameters/enable_unsafe_noiommu_mode`,
     sysClass: (name) => `${sys}/class/${name}`,
     block: `${sys}/block`,
@@ -125,6 +130,7 @@ export function hostPaths(root = '/', kind: HostKind = root === '/' ? 'live' : '
     hostNet: (name) => `${init}/net/${name}`,
     swaps: `${proc}/swaps`,
     iomem: `${proc}/iomem`,
+    interrupts: `${proc}/interrupts`,
     kernelCommandLine: `${proc}/cmdline`,
     kernelRelease: `${proc}/sys/kernel/osrelease`,
     bootId: `${proc}/sys/kernel/random/boot_id`,

@@ -1,5 +1,5 @@
 // The scan: reads every bus into an Inventory. What cannot change while a device's directory lives is read once and remembered; links
-// are read every time. Given a clock it lets the event loop run every 10 ms. The result is what was seen while looking, not one
+// are read every time. Given a clock it lets the event loop run every 8 ms. The result is what was seen while looking, not one
 // instant: whoever acts on it looks again first.
 import type { Inventory, IommuGroup, KernelFacts, Unread } from '../domain/device.ts';
 import { FileError, type Clock, type Files } from '../runtime/ports.ts';

@@ -36,7 +36,7 @@ export interface FunctionSpec {
   /** Makes the interfaces lie under `virtioN/net` as for a virtio NIC. */
   readonly virtio?: string;
   readonly vfioDevice?: string;
-  /** Config space; default: none. */
+  /** Config space; default: the 256 bytes of a device without extended capabilities. */
   readonly config?: Uint8Array;
 }
 
@@ -138,7 +138,7 @@ export function createHostTree(sink: TreeSink): HostTree {
       directories.set(spec.address, { bus: 'pci', path, group: iommuGroup });
       for (const [name, text] of Object.entries(pciAttributes(spec))) sink.file(`${path}/${name}`, text);
       if (totalVirtualFunctions > 0) sink.file(`${path}/sriov_totalvfs`, `${totalVirtualFunctions}\n`);
-      if (spec.config !== undefined) sink.file(`${path}/config`, spec.config);
+      sink.file(`${path}/config`, spec.config ?? new Uint8Array(256));
       if (physicalFunction !== undefined) {
         const pf = placeOf(physicalFunction).path;
         const index = virtualFunctions.get(physicalFunction) ?? 0;
