@@ -1,0 +1,138 @@
+// What kubelet is offered, from the ledger, the decisions and what is really there.
+import { describe, expect, test } from 'vitest';
+import { buildPools, type PoolInput } from '../../../src/domain/build-pools.ts';
+import type { Device } from '../../../src/domain/device.ts';
+import type { LedgerEntry } from '../../../src/domain/ledger.ts';
+import { plan } from '../../../src/domain/plan.ts';
+import type { Policy } from '../../../src/domain/policy.ts';
+import { aDevice, aLedger, anEntry, anInventory, aPlanInput, aPolicy, aResource } from '../../support/builders.ts';
+
+const resource = aResource('x.io/nic');
+const policy = aPolicy({ name: 'p', devices: [{ vendor: '8086' }], resource });
+const bound = (address: string, parts: Partial<Device> = {}): Device =>
+  aDevice({
+    address,
+    driver: 'vfio-pci',
+    vfioDevice: 'vfio0',
+    iommuGroup: 7,
+    guarded: { driverOverride: 'vfio-pci', autoprobe: null },
+    ...parts,
+  });
+const offered = (device: Device, parts: Partial<LedgerEntry> = {}): LedgerEntry =>
+  anEntry(device, { resource: 'x.io/nic', deviceId: device.address, ...parts });
+
+function pools(
+  devices: readonly Device[],
+  entries: readonly LedgerEntry[],
+  parts: Partial<PoolInput> & { readonly policies?: readonly Policy[] } = {},
+): ReturnType<typeof buildPools> {
+  const policies = parts.policies ?? [policy];
+  const input = aPlanInput({ devices, policies, ledger: aLedger(entries) });
+  return buildPools({
+    inventory: anInventory(devices),
+    ledger: aLedger(entries),
+    decisions: plan(input).decisions,
+    nodes: { groups: new Set(['7']), cdevs: new Set() },
+    noIommuNodes: new Map(),
+    ...parts,
+    policies,
+  });
+}
+
+describe('a bound device', () => {
+  const nic = bound('0000:01:00.0', { numaNode: 1, physicalFunction: '0000:00:05.0' });
+
+  test('is healthy, with all that Allocate needs', () => {
+    expect(pools([nic], [offered(nic)])).toEqual([
+      {
+        resource: 'x.io/nic',
+        unit: 'Group',
+        deviceNodes: 'Auto',
+        allocation: 'Packed',
+        environment: ['KubeVirt'],
+        cdi: false,
+        devices: [
+          {
+            id: '0000:01:00.0',
+            healthy: true,
+            unhealthyBecause: null,
+            numaNode: 1,
+            iommuGroup: 7,
+            groupNode: '7',
+            physicalFunction: '0000:00:05.0',
+            functions: [{ address: '0000:01:00.0', driver: 'vfio-pci', selected: true, vfioDevice: 'vfio0' }],
+          },
+        ],
+      },
+    ]);
+  });
+
+  test.each([
+    [
+      'its node is missing',
+      { nodes: { groups: new Set<string>(), cdevs: new Set<string>() } },
+      /\/dev\/vfio\/7 is missing/,
+    ],
+    ['nobody wants it any more', { policies: [] }, /no policy wants it/],
+  ])('is unhealthy when %s', (_name, parts, message) => {
+    const [pool] = pools([nic], [offered(nic)], parts);
+    expect(pool?.devices[0]?.healthy).toBe(false);
+    expect(pool?.devices[0]?.unhealthyBecause).toMatch(message);
+  });
+
+  test('is unhealthy when it is gone, on another driver, stuck, or another device', () => {
+    const why = (devices: readonly Device[], entry: LedgerEntry): string | null | undefined =>
+      pools(devices, [entry])[0]?.devices[0]?.unhealthyBecause;
+    expect(why([], offered(nic))).toMatch(/is gone/);
+    expect(why([{ ...nic, modalias: 'pci:other' }], offered(nic))).toMatch(/is gone/);
+    expect(why([{ ...nic, driver: 'e1000e' }], offered(nic))).toMatch(/on e1000e, not on vfio-pci/);
+    expect(why([nic], offered(nic, { state: 'Stuck', detail: 'unbind has not returned' }))).toMatch(/has not returned/);
+  });
+
+  test('of another boot, retained or in a transaction is not offered', () => {
+    for (const parts of [{ bootId: 'other' }, { retained: true }, { state: 'InTransaction' as const }])
+      expect(pools([nic], [offered(nic, parts)])[0]?.devices).toEqual([]);
+  });
+});
+
+test('a group is one device whose id is its lowest selected address, companions included and named as such', () => {
+  const gpu = bound('0000:03:00.0');
+  const audio = bound('0000:03:00.1', { vendor: '10de', device: '1aef', classCode: '040300' });
+  const entries = [offered(gpu), anEntry(audio, { role: 'Companion' })];
+  const policies = [aPolicy({ name: 'p', devices: [{ vendor: '8086' }], resource, iommuGroup: 'BindCompanions' })];
+  const [pool] = pools([gpu, audio], entries, { policies });
+  expect(
+    pool?.devices.map((device) => [device.id, device.healthy, device.functions.map((fn) => [fn.address, fn.selected])]),
+  ).toEqual([
+    [
+      '0000:03:00.0',
+      true,
+      [
+        ['0000:03:00.0', true],
+        ['0000:03:00.1', false],
+      ],
+    ],
+  ]);
+});
+
+test('a resource that a policy names is there without devices, and one of a gone policy as long as it has any', () => {
+  expect(pools([], []).map((pool) => [pool.resource, pool.devices.length])).toEqual([['x.io/nic', 0]]);
+  const nic = bound('0000:01:00.0');
+  expect(pools([nic], [offered(nic)], { policies: [] }).map((pool) => pool.resource)).toEqual(['x.io/nic']);
+  expect(pools([nic], [], { policies: [] })).toEqual([]);
+});
+
+test('without an IOMMU the node is the no-IOMMU one', () => {
+  const nic = bound('0000:01:00.0', { iommuGroup: null });
+  const [pool] = pools([nic], [offered(nic)], {
+    nodes: { groups: new Set(['noiommu-0']), cdevs: new Set() },
+    noIommuNodes: new Map([['0000:01:00.0', 'noiommu-0']]),
+  });
+  expect(pool?.devices[0]).toMatchObject({ groupNode: 'noiommu-0', iommuGroup: null });
+});
+
+test('only cdevs: a kernel without group nodes', () => {
+  const nic = bound('0000:01:00.0');
+  const [pool] = pools([nic], [offered(nic)], { nodes: { groups: new Set(), cdevs: new Set(['vfio0']) } });
+  expect(pool?.devices[0]?.healthy).toBe(true);
+});
