@@ -20,7 +20,12 @@ export type Entry =
       readonly number?: string;
       readonly content?: () => Uint8Array | { readonly errno: string };
     })
-  | (EntryOptions & { readonly computed: true; readonly read?: () => string; readonly write?: (text: string) => void });
+  | (EntryOptions & {
+      readonly computed: true;
+      readonly read?: () => string;
+      readonly write?: (text: string) => void;
+      readonly source?: object;
+    });
 
 /** What a node needs from its surroundings. */
 export interface NodeFactory {
@@ -83,5 +88,6 @@ export function buildNode(entry: Entry, device: number, factory: NodeFactory): N
     mode: entry.mode ?? (entry.write === undefined ? 0o444 : entry.read === undefined ? 0o200 : 0o644),
     read: entry.read ?? null,
     write: entry.write ?? null,
+    source: entry.source ?? null,
   } satisfies ComputedNode;
 }

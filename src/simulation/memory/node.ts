@@ -36,6 +36,8 @@ export interface ComputedNode extends NodeBase {
   readonly kind: 'computed';
   readonly read: (() => string) | null;
   readonly write: ((text: string) => void) | null;
+  /** Whoever computes it may keep something here by which to recognise the open file. */
+  readonly source: object | null;
 }
 
 export interface LinkNode extends NodeBase {
