@@ -1,8 +1,7 @@
-// Parsers of the files in which module aliases, blacklists and dependencies stand. None throws, whatever the bytes: a bad line is
-// reported and skipped. Strings that are kept are copies, so that a parsed file of 1.4 MB can be freed (V8's slices keep it alive).
+// Parsers of the files in which module aliases stand. None throws, whatever the bytes: a bad line is reported and skipped. Strings that are kept are copies, so that a parsed file of 1.4 MB can be freed (V8's slices keep it alive).
 import type { AliasEntry, AliasOrigin } from './driver-choice.ts';
 import { compileGlob } from './glob.ts';
-import { moduleOfPath, toLookupForm } from './module-name.ts';
+import { toLookupForm } from './module-name.ts';
 
 /** A line that says nothing usable: where, its text (at most 200 characters of it), and why. */
 export interface AliasProblem {
@@ -114,50 +113,6 @@ export function isVfioPattern(pattern: string): boolean {
 export function patternProblem(pattern: string): string | null {
   const compiled = compileGlob(toLookupForm(pattern) ?? pattern);
   return compiled.glob === null ? compiled.problem : null;
-}
-
-/**
- * Parses modules.dep: `FILE: FILE...`. Returns every module with the modules it needs (depmod lists indirect ones too), in
- * underscore form.
- */
-export function parseModulesDep(
-  text: string,
-  source: string,
-): { readonly dependencies: ReadonlyMap<string, readonly string[]>; readonly problems: readonly AliasProblem[] } {
-  const dependencies = new Map<string, readonly string[]>();
-  const collector = createCollector(source, 'file');
-  const names = new Map<string, string>();
-  const intern = (path: string): string => {
-    const name = moduleOfPath(path);
-    const kept = names.get(name) ?? copyText(name);
-    names.set(kept, kept);
-    return kept;
-  };
-  let line = 0;
-  for (const content of splitText(text, '\n')) {
-    line += 1;
-    if (content === '' || content.startsWith('#')) continue;
-    const colon = content.indexOf(':');
-    const module = moduleOfPath(content.slice(0, Math.max(colon, 0)));
-    if (module === '') {
-      collector.report(line, content, 'not of the form "FILE: FILE..."');
-      continue;
-    }
-    const needed = content.slice(colon + 1).split(/[ \t]+/);
-    dependencies.set(intern(module), needed.filter((path) => path !== '').map(intern));
-  }
-  return { dependencies, problems: collector.finish().problems };
-}
-
-/** Parses modules.builtin, one `kernel/PATH/NAME.ko` a line: the built-in modules, keyed by name, with their path in the tree. */
-export function parseModulesBuiltin(text: string): ReadonlyMap<string, string> {
-  const modules = new Map<string, string>();
-  for (const content of splitText(text, '\n')) {
-    const path = content.trim();
-    const module = moduleOfPath(path);
-    if (module !== '' && !path.startsWith('#')) modules.set(copyText(module), copyText(path));
-  }
-  return modules;
 }
 
 /** The parts of a text between separators, without ever holding them all. */

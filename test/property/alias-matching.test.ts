@@ -1,15 +1,12 @@
 // The alias algorithm against slow, obvious references.
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import {
-  parseBuiltinModinfo,
-  parseModulesAlias,
-  parseModulesBuiltin,
-  parseModulesDep,
-} from '../../src/domain/alias-file.ts';
+import { parseBuiltinModinfo, parseModulesAlias } from '../../src/domain/alias-file.ts';
 import { buildAliasTable, toCandidate } from '../../src/domain/alias-table.ts';
 import type { AliasEntry } from '../../src/domain/driver-choice.ts';
 import { compileGlob } from '../../src/domain/glob.ts';
+import { parseModulesBuiltin, parseModulesDep } from '../../src/domain/module-files.ts';
+import { parseModuleIndex } from '../../src/domain/module-index.ts';
 import { parseKernelCommandLine, parseModprobeConfig } from '../../src/domain/modprobe-config.ts';
 import { toLookupForm } from '../../src/domain/module-name.ts';
 
@@ -193,6 +190,7 @@ describe('parsers', () => {
         ];
         parseModulesDep(bytes, 's');
         parseModulesBuiltin(bytes);
+        parseModuleIndex(new TextEncoder().encode(bytes), '');
         parseKernelCommandLine(bytes, 's');
         const table = buildAliasTable(entries);
         expect(table.problems).toEqual([]);

@@ -1,11 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import {
-  parseBuiltinModinfo,
-  parseModulesAlias,
-  parseModulesBuiltin,
-  parseModulesDep,
-  problemLimit,
-} from '../../../src/domain/alias-file.ts';
+import { parseBuiltinModinfo, parseModulesAlias, problemLimit } from '../../../src/domain/alias-file.ts';
 
 describe('parseModulesAlias', () => {
   it('keeps the entries of VFIO with their lines, of any bus, and drops the rest', () => {
@@ -88,33 +82,5 @@ describe('parseBuiltinModinfo', () => {
       ],
       problems: [{ source: 'm', line: 4, text: 'broken', why: 'not of the form "MODULE.KEY=VALUE"' }],
     });
-  });
-});
-
-describe('parseModulesDep', () => {
-  it('names modules by their files', () => {
-    const text = [
-      '# comment',
-      'kernel/drivers/vfio/pci/vfio-pci.ko.xz: kernel/drivers/vfio/pci/vfio-pci-core.ko.xz kernel/drivers/vfio/vfio.ko.xz',
-      '/opt/out-of-tree.ko:',
-      '',
-      'garbage',
-    ].join('\n');
-    const { dependencies, problems } = parseModulesDep(text, 'd');
-    expect([...dependencies]).toEqual([
-      ['vfio_pci', ['vfio_pci_core', 'vfio']],
-      ['out_of_tree', []],
-    ]);
-    expect(problems).toEqual([{ source: 'd', line: 5, text: 'garbage', why: 'not of the form "FILE: FILE..."' }]);
-  });
-});
-
-describe('parseModulesBuiltin', () => {
-  it('keeps where in the tree a module lies', () => {
-    const modules = parseModulesBuiltin('kernel/drivers/vfio/pci/vfio-pci.ko\n\n# x\nkernel/fs/ext4/ext4.ko');
-    expect([...modules]).toEqual([
-      ['vfio_pci', 'kernel/drivers/vfio/pci/vfio-pci.ko'],
-      ['ext4', 'kernel/fs/ext4/ext4.ko'],
-    ]);
   });
 });
