@@ -18,6 +18,7 @@ import type { Kernel, KernelName } from './kernels.ts';
 import { LabError, say } from './lab-error.ts';
 import { machineStopped, newRunDirectory, startMachine } from './machine.ts';
 import type { Forward, Machine } from './machine.ts';
+import { guestPrograms } from './programs.ts';
 import { openQmp } from './qmp.ts';
 import { labTools } from './tools.ts';
 import type { Tools } from './tools.ts';
@@ -67,7 +68,7 @@ export interface BootOptions {
 
 const DEFAULT_DRIVERS: Readonly<Record<Topology, readonly string[]>> = {
   small: ['virtio_net', 'e1000e'],
-  full: ['virtio_net', 'e1000e', 'e1000', 'igb', 'nvme', 'vmxnet3', 'ahci', 'i2c_i801', 'lpc_ich'],
+  full: ['virtio_net', 'e1000e', 'e1000', 'igb', 'nvme', 'vmxnet3'],
 };
 
 /** What a boot needs from the cache. */
@@ -76,6 +77,7 @@ interface Parts {
   readonly kernel: Kernel;
   readonly variants: Variants | undefined;
   readonly base: Buffer;
+  readonly programs: ReadonlyMap<string, Buffer>;
 }
 
 /**
@@ -99,7 +101,8 @@ async function collectParts(options: BootOptions): Promise<Parts> {
   const tools = await labTools();
   const kernel = await labKernel(tools, options.kernel);
   const variants = options.variants === false ? undefined : await labVariants(tools, kernel);
-  return { tools, kernel, variants, base: await initramfsBase(tools, kernel) };
+  const base = await initramfsBase(tools, kernel);
+  return { tools, kernel, variants, base, programs: await guestPrograms() };
 }
 
 async function initramfsBase(tools: Tools, kernel: Kernel): Promise<Buffer> {
@@ -205,6 +208,9 @@ function settings(options: BootOptions, parts: Parts, topology: Topology): Buffe
     { kind: 'file', path: 'lab/settings', content: Buffer.from(`${lines.join('\n')}\n`) },
     { kind: 'file', path: 'lab/executor.mjs', content: Buffer.from(transformSync(source, { loader: 'ts' }).code) },
   ];
+  for (const [name, content] of parts.programs) {
+    members.push({ kind: 'file', path: `lab/${name}`, content, executable: true });
+  }
   return cpioArchive(members);
 }
 
@@ -233,8 +239,10 @@ async function mountDisks(guest: Guest, disks: readonly DiskOption[]): Promise<v
     const address = await guest.pciAddress(name);
     const script = [
       `for i in $(seq 100); do d=$(ls -d /sys/bus/pci/devices/${address}/nvme/nvme*/nvme*n1 2>/dev/null) && break; sleep 0.1; done`,
-      'd=/dev/${d##*/}',
-      '/lab/busybox blkid $d | grep -q ext4 || mkfs.ext4 -q $d',
+      // With native multipath the controller lists a path (nvme0c1n1); the disk is the subsystem's (nvme0n1).
+      `d=/dev/$(basename "$d" | sed 's/c[0-9]*n/n/')`,
+      'for i in $(seq 100); do [ -b $d ] && break; sleep 0.1; done',
+      'blkid -p $d | grep -q ext4 || mkfs.ext4 -q $d',
       `mkdir -p ${quoted(mount)} && mount -t ext4 $d ${quoted(mount)}`,
     ].join('\n');
     await guest.run(script);

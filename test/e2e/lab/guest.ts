@@ -82,7 +82,7 @@ export interface GuestParts {
 export function guestOf(parts: GuestParts): Guest {
   const { machine, channel, qmp } = parts;
   const files: Guest['files'] = (operations) =>
-    new Promise((resolve, reject) => {
+    unattended((resolve, reject) => {
       channel.send(
         { kind: 'files', operations },
         (reply) => {
@@ -93,7 +93,7 @@ export function guestOf(parts: GuestParts): Guest {
       );
     });
   const exec: Guest['exec'] = (command, options = {}) => collect(channel, command, options);
-  const one = async (operation: FileOperation): Promise<string> => {
+  const one = async (operation: Extract<FileOperation, { readonly path: string }>): Promise<string> => {
     const [result] = await files([operation]);
     if (result?.ok === true) return typeof result.value === 'string' ? result.value : '';
     throw new LabError(`${operation.op} ${operation.path} in the guest: ${result?.code}: ${result?.message}`);
@@ -136,8 +136,15 @@ export function guestOf(parts: GuestParts): Guest {
   };
 }
 
+/** A promise that may fail when nobody looks any more: what the kernel still holds when the guest is switched off. */
+function unattended<T>(start: (resolve: (value: T) => void, reject: (error: LabError) => void) => void): Promise<T> {
+  const promise = new Promise<T>(start);
+  promise.catch(() => undefined);
+  return promise;
+}
+
 function collect(channel: Channel, command: string, options: ExecOptions): Promise<CommandEnd> {
-  return new Promise((resolve, reject) => {
+  return unattended((resolve, reject) => {
     channel.send(
       {
         kind: 'run',

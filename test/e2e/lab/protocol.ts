@@ -1,10 +1,15 @@
 // What the test machine and the executor in the guest say to each other: one JSON document per line, each way.
 // A batch of file operations is one round trip; replies come when the work is done, in any order.
 
-/** One operation on the guest's files. Paths are absolute. Writing is one open (no O_CREAT unless asked) and one write. */
+import type { FileStat } from '../../../src/runtime/ports.ts';
+
+/**
+ * One operation in the guest. Paths are absolute. Writing is one open (no O_CREAT unless asked) and one write; `exec`
+ * runs a shell command and gives a CommandEnd.
+ */
 export type FileOperation =
   | { readonly op: 'readText'; readonly path: string }
-  | { readonly op: 'readBase64'; readonly path: string; readonly limit?: number }
+  | { readonly op: 'readBase64'; readonly path: string; readonly offset?: number; readonly length?: number }
   | { readonly op: 'readLink'; readonly path: string }
   | { readonly op: 'realPath'; readonly path: string }
   | { readonly op: 'list'; readonly path: string }
@@ -12,22 +17,11 @@ export type FileOperation =
   | { readonly op: 'exists'; readonly path: string }
   | { readonly op: 'write'; readonly path: string; readonly text: string; readonly create?: boolean }
   | { readonly op: 'makeDirectory'; readonly path: string }
-  | { readonly op: 'remove'; readonly path: string };
+  | { readonly op: 'remove'; readonly path: string }
+  | { readonly op: 'exec'; readonly command: string; readonly timeoutMs?: number };
 
-/** What `stat` tells: kind, size in bytes, permission bits, device numbers of a node, change times in ms. */
-export interface FileStat {
-  readonly kind: 'file' | 'directory' | 'link' | 'character' | 'block' | 'pipe' | 'socket';
-  readonly size: number;
-  readonly mode: number;
-  readonly major: number;
-  readonly minor: number;
-  readonly inode: number;
-  readonly device: number;
-  readonly modifiedMs: number;
-}
-
-/** The value by operation: text, base64, names, FileStat, boolean; `null` for those that only act. */
-export type FileValue = string | readonly string[] | FileStat | boolean | null;
+/** The value by operation: text, base64, names, FileStat, boolean, CommandEnd; `null` for those that only act. */
+export type FileValue = string | readonly string[] | FileStat | boolean | CommandEnd | null;
 
 /** The kernel's answer to one operation; `code` is the errno's name. */
 export type FileResult =

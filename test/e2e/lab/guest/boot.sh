@@ -30,7 +30,7 @@ for name in kmod modprobe insmod rmmod lsmod depmod modinfo; do wrap "$name" bin
 [ -x /usr/bin/lspci ] || wrap lspci usr/bin/lspci
 [ -x /usr/sbin/ip ] || [ -x /bin/ip ] || wrap ip bin/ip
 [ -e /sbin/modprobe ] || echo /usr/sbin/modprobe > /proc/sys/kernel/modprobe
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LANG=C.UTF-8
+export PATH=${NODE%/*}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LANG=C.UTF-8
 
 ip link set lo up
 [ -n "$DRIVERS" ] && /usr/sbin/modprobe -a $DRIVERS

@@ -2,13 +2,14 @@
 // File operations run in worker threads, one batch per thread: a sysfs write or read that the kernel holds for ever
 // keeps its own thread only, and the next batch gets another. It must stand alone: it imports nothing but node's own.
 
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import fs from 'node:fs';
 import { constants, release } from 'node:os';
 import { StringDecoder } from 'node:string_decoder';
 import { Worker, isMainThread, parentPort } from 'node:worker_threads';
-import type { CommandEnd, FileOperation, FileResult, FileStat, FileValue, Reply, Request } from '../protocol.ts';
+import type { CommandEnd, FileOperation, FileResult, FileValue, Reply, Request } from '../protocol.ts';
+import type { FileStat } from '../../../../src/runtime/ports.ts';
 
 const PORT = 'lab.executor';
 const OUTPUT_LIMIT = 16 * 1024 * 1024;
@@ -29,12 +30,13 @@ function perform(operation: FileOperation): FileResult {
 }
 
 function valueOf(operation: FileOperation): FileValue {
+  if (operation.op === 'exec') return commandEnd(operation.command, operation.timeoutMs ?? 60_000);
   const { path } = operation;
   switch (operation.op) {
     case 'readText':
       return fs.readFileSync(path, 'utf8');
     case 'readBase64':
-      return readBytes(path, operation.limit ?? OUTPUT_LIMIT).toString('base64');
+      return readBytes(path, operation.offset, operation.length ?? OUTPUT_LIMIT).toString('base64');
     case 'readLink':
       return fs.readlinkSync(path);
     case 'realPath':
@@ -56,16 +58,24 @@ function valueOf(operation: FileOperation): FileValue {
   }
 }
 
-function readBytes(path: string, limit: number): Buffer {
+function commandEnd(command: string, timeoutMs: number): CommandEnd {
+  const options = { encoding: 'utf8', timeout: timeoutMs, killSignal: 'SIGKILL', maxBuffer: OUTPUT_LIMIT } as const;
+  const end = spawnSync('/bin/sh', ['-c', command], { ...options, cwd: '/' });
+  const timedOut = end.error !== undefined && 'code' in end.error && end.error.code === 'ETIMEDOUT';
+  return { code: end.status, signal: end.signal, stdout: end.stdout, stderr: end.stderr, timedOut };
+}
+
+/** Up to `length` bytes from `offset`; without an offset the file is read like a pipe. */
+function readBytes(path: string, offset: number | undefined, length: number): Buffer {
   const file = fs.openSync(path, 'r');
   try {
     const chunks: Buffer[] = [];
-    for (let rest = limit; rest > 0;) {
-      const chunk = Buffer.alloc(Math.min(rest, 65536));
-      const count = fs.readSync(file, chunk, 0, chunk.length, null);
+    for (let got = 0; got < length;) {
+      const chunk = Buffer.alloc(Math.min(length - got, 65536));
+      const count = fs.readSync(file, chunk, 0, chunk.length, offset === undefined ? null : offset + got);
       if (count === 0) break;
       chunks.push(chunk.subarray(0, count));
-      rest -= count;
+      got += count;
     }
     return Buffer.concat(chunks);
   } finally {
@@ -88,24 +98,30 @@ function writeOnce(path: string, text: string, create: boolean): null {
 }
 
 function describe(stat: fs.Stats): FileStat {
+  const kind = kindOf(stat);
+  // glibc's encoding of dev_t: gnu_dev_major(3).
+  const device = BigInt(stat.rdev);
+  const major = ((device >> 8n) & 0xfffn) | ((device >> 32n) & ~0xfffn);
+  const minor = (device & 0xffn) | ((device >> 12n) & 0xffffff00n);
   return {
-    kind: kindOf(stat),
-    size: stat.size,
-    mode: stat.mode & 0o7777,
-    major: ((stat.rdev >> 8) & 0xfff) | ((Math.floor(stat.rdev / 2 ** 32) & 0xfffff) << 12),
-    minor: (stat.rdev & 0xff) | ((stat.rdev >> 12) & 0xfff00),
+    kind,
     inode: stat.ino,
     device: stat.dev,
-    modifiedMs: stat.mtimeMs,
+    node: kind === 'char' || kind === 'block' ? `${major}:${minor}` : null,
+    size: stat.size,
+    mode: stat.mode & 0o7777,
+    uid: stat.uid,
+    modifiedAt: stat.mtimeMs,
+    changedAt: stat.ctimeMs,
   };
 }
 
 function kindOf(stat: fs.Stats): FileStat['kind'] {
   if (stat.isDirectory()) return 'directory';
   if (stat.isSymbolicLink()) return 'link';
-  if (stat.isCharacterDevice()) return 'character';
+  if (stat.isCharacterDevice()) return 'char';
   if (stat.isBlockDevice()) return 'block';
-  if (stat.isFIFO()) return 'pipe';
+  if (stat.isFIFO()) return 'fifo';
   return stat.isSocket() ? 'socket' : 'file';
 }
 
@@ -227,28 +243,30 @@ function runCommand(
   if (request.input !== undefined) child.stdin.end(request.input);
   else if (!request.stream) child.stdin.end();
   let ended = false;
-  const end = (outcome: Pick<CommandEnd, 'code' | 'signal' | 'timedOut'>): void => {
+  let timedOut = false;
+  const end = (code: number | null, signal: string | null): void => {
     if (ended) return;
     ended = true;
     if (timer !== undefined) clearTimeout(timer);
-    send({ kind: 'ended', id, end: { ...outcome, ...collected } });
+    send({ kind: 'ended', id, end: { code, signal, ...collected, timedOut } });
   };
   // SIGKILL does not reach a task the kernel holds: the reply must not wait for its death.
   const timer =
     request.timeoutMs === 0
       ? undefined
       : setTimeout(() => {
+          timedOut = true;
           signalGroup(child, 'SIGKILL');
-          setTimeout(() => end({ code: null, signal: null, timedOut: true }), 200);
+          setTimeout(() => end(null, null), 200);
         }, request.timeoutMs);
   child.once('error', (error) => {
     collected.stderr += error.message;
-    end({ code: 127, signal: null, timedOut: false });
+    end(127, null);
   });
   child.once('spawn', () => send({ kind: 'started', id, pid: child.pid ?? 0 }));
   child.once('close', (code, signal) => {
     commands.delete(id);
-    end({ code, signal, timedOut: false });
+    end(code, signal);
   });
 }
 

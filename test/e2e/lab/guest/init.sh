@@ -8,7 +8,8 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 . /lab/settings
 for module in /modules/*.ko; do insmod "$module"; done
-mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=262144 root /host
+mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=512000 root /host
+for bdi in /sys/class/bdi/9p*; do echo 512 > "$bdi/read_ahead_kb"; done
 # Overlay refuses a layer below another one, so the modules get an overlay of their own.
 number=0
 lower=
