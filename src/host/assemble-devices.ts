@@ -2,7 +2,7 @@
 import { compareAddresses, type Device } from '../domain/device.ts';
 import type { BusDescription, Identity } from './buses.ts';
 import type { Children } from './scan-children.ts';
-import type { Sysfs } from './sysfs.ts';
+import type { ScanView } from './scan-view.ts';
 
 /** A device as found on its bus. */
 export interface FoundDevice {
@@ -25,17 +25,16 @@ export interface Findings {
 
 /** The devices, by address, in the order found. Reads the `virtfn` and `vfio-dev` entries, which change too often to remember. */
 export async function assembleDevices(
-  sysfs: Sysfs,
+  view: ScanView,
   { found, children, slots }: Findings,
-  pause: () => Promise<void>,
 ): Promise<Map<string, Device>> {
-  const virtualFunctions = await readVirtualFunctions(sysfs, found, pause);
+  const virtualFunctions = await readVirtualFunctions(view, found);
   const parents = new Map<string, string>();
   for (const [parent, names] of virtualFunctions) for (const name of names) parents.set(name, parent);
   const slotOf = (address: string | null) => slots.get(withoutFunction(address ?? '')) ?? null;
   const devices = new Map<string, Device>();
   for (const [address, { description, directory, identity, serialNumber, driver, iommuGroup }] of found) {
-    await pause();
+    await view.pause();
     const physicalFunction = parents.get(address) ?? identity.physicalFunction;
     devices.set(address, {
       bus: description.bus,
@@ -50,7 +49,7 @@ export async function assembleDevices(
       // With ARI a VF's device number is not that of the card's slot.
       slot: slotOf(address) ?? slotOf(physicalFunction),
       interfaces: children.interfaces.get(address) ?? [],
-      vfioDevice: driver === null ? null : (sysfs.listNames(`${directory}/vfio-dev`)?.[0] ?? null),
+      vfioDevice: driver === null ? null : (view.structure.listNames(`${directory}/vfio-dev`)?.[0] ?? null),
       guarded: null,
     });
   }
@@ -60,16 +59,15 @@ export async function assembleDevices(
 // The kernel makes a VF's directory first, then the PF's `virtfnN` and last the VF's `physfn` link, and takes `virtfnN` away in
 // ascending order while the VFs are still there (pci_iov_add_virtfn, sriov_del_vfs): only both directions together see every VF.
 async function readVirtualFunctions(
-  sysfs: Sysfs,
+  { structure, pause }: ScanView,
   found: ReadonlyMap<string, FoundDevice>,
-  pause: () => Promise<void>,
 ): Promise<ReadonlyMap<string, readonly string[]>> {
   const byParent = new Map<string, string[]>();
   for (const [address, { description, directory, identity }] of found) {
     const names: string[] = [];
     for (let index = 0; index < identity.totalVirtualFunctions; index += 1) {
       await pause();
-      const name = sysfs.readLinkName(`${directory}/${description.sriov?.virtualFunction}${index}`);
+      const name = structure.readLinkName(`${directory}/${description.sriov?.virtualFunction}${index}`);
       if (name === null) break;
       if (found.has(name)) names.push(name);
     }

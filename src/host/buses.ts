@@ -1,7 +1,7 @@
 // One description per bus: where identity is read, by fixed attribute names (a function may have hundreds of entries, one link per
 // VF, so its directory is never walked). A new bus is a new description here and nothing else in the scan.
 import type { Bus } from '../domain/device.ts';
-import type { Sysfs } from './sysfs.ts';
+import type { ScanView } from './scan-view.ts';
 
 /** What never changes as long as a device's directory in sysfs lives. Same shapes as in `Device`. */
 export interface Identity {
@@ -71,7 +71,7 @@ function withoutIds(bus: Bus, listed: BusDescription['listed']): BusDescription 
 }
 
 /** Reads a device's identity from its directory. Values that are not numbers where numbers belong are null (or 0, or false). */
-export function readIdentity(sysfs: Sysfs, description: BusDescription, directory: string): Identity {
+export function readIdentity({ sysfs, structure }: ScanView, description: BusDescription, directory: string): Identity {
   const read = (name: string | null) => (name === null ? null : sysfs.readAttribute(`${directory}/${name}`));
   const id = (name: string) => toHexadecimal(read(description.hasIds ? name : null), 4);
   const classCode = toHexadecimal(read(description.hasIds ? 'class' : null), 6);
@@ -84,7 +84,7 @@ export function readIdentity(sysfs: Sysfs, description: BusDescription, director
     subsystemDevice: id('subsystem_device'),
     classCode,
     numaNode: toCount(read('numa_node')),
-    physicalFunction: sriov === null ? null : sysfs.readLinkName(`${directory}/${sriov.physicalFunction}`),
+    physicalFunction: sriov === null ? null : structure.readLinkName(`${directory}/${sriov.physicalFunction}`),
     totalVirtualFunctions: toCount(read(sriov?.total ?? null)) ?? 0,
     isBridge: isBridgeClass(description, classCode) || read(description.bridge) !== null,
     acpiIndex: toCount(read(description.acpiIndex)),

@@ -1,7 +1,7 @@
 // What hangs below devices, found from the other end: /sys/class and /sys/block hold one link per network interface, disk and NVMe
 // controller into the device tree. That costs one readlink per thing there is, and finds it at any depth (virtio, USB, SCSI).
 import { FileError, type Files } from '../runtime/ports.ts';
-import type { HostPaths } from './host-paths.ts';
+import type { ScanView } from './scan-view.ts';
 import type { Sysfs } from './sysfs.ts';
 
 /** Things below devices, keyed by the device's address. */
@@ -12,26 +12,15 @@ export interface Children {
   readonly diskSerials: ReadonlyMap<string, string>;
 }
 
-/** What `scanChildren` looks with. */
-export interface ChildScan {
-  readonly files: Files;
-  readonly paths: HostPaths;
-  readonly sysfs: Sysfs;
-  /** Whether a path component is the address of a device. */
-  readonly isDevice: (name: string) => boolean;
-  /** Awaited between things. */
-  readonly pause: () => Promise<void>;
-}
-
-/** Finds them. A disk with an NVMe controller above it is told by the controller, also where multipath hides the way to it. */
-export async function scanChildren(scan: ChildScan): Promise<Children> {
-  const { files, paths, sysfs } = scan;
-  const interfaces = await groupByOwner(scan, paths.sysClass('net'));
-  const controllers = await groupByOwner(scan, paths.sysClass('nvme'));
-  const disks = await groupByOwner(scan, paths.block);
+/** Finds them; `isDevice` says whether a path component is the address of a device. A disk with an NVMe controller above it is told by the controller, also where multipath hides the way to it. */
+export async function scanChildren(view: ScanView, isDevice: (name: string) => boolean): Promise<Children> {
+  const { files, paths, sysfs } = view;
+  const interfaces = await groupByOwner(view, paths.sysClass('net'), isDevice);
+  const controllers = await groupByOwner(view, paths.sysClass('nvme'), isDevice);
+  const disks = await groupByOwner(view, paths.block, isDevice);
   const diskSerials = new Map<string, string>();
   const read = async (owner: string, names: readonly string[], readSerial: (name: string) => string | null) => {
-    await scan.pause();
+    await view.pause();
     const serials = names.map(readSerial);
     if (serials.every((serial) => serial !== null)) diskSerials.set(owner, serials.toSorted().join(', '));
   };
@@ -45,11 +34,15 @@ export async function scanChildren(scan: ChildScan): Promise<Children> {
   return { interfaces, diskSerials };
 }
 
-async function groupByOwner({ sysfs, isDevice, pause }: ChildScan, directory: string): Promise<Map<string, string[]>> {
+async function groupByOwner(
+  { structure, pause }: ScanView,
+  directory: string,
+  isDevice: (name: string) => boolean,
+): Promise<Map<string, string[]>> {
   const owned = new Map<string, string[]>();
-  for (const name of sysfs.listNames(directory) ?? []) {
+  for (const name of structure.listNames(directory) ?? []) {
     await pause();
-    const target = sysfs.readLink(`${directory}/${name}`);
+    const target = structure.readLink(`${directory}/${name}`);
     const owner = target?.split('/').findLast(isDevice);
     if (owner === undefined) continue;
     const names = owned.get(owner);
@@ -81,7 +74,7 @@ function readUnitSerialPage(files: Files, path: string): string | null {
 }
 
 /** Names of physical slots, keyed by the address without function (`dddd:bb:dd`) that the slot's `address` gives. */
-export function scanSlots(paths: HostPaths, sysfs: Sysfs): ReadonlyMap<string, string> {
+export function scanSlots({ paths, sysfs }: ScanView): ReadonlyMap<string, string> {
   const slots = new Map<string, string>();
   for (const name of sysfs.listNames(paths.pciSlots) ?? []) {
     const address = sysfs.readAttribute(`${paths.pciSlots}/${name}/address`);

@@ -1,10 +1,10 @@
 // IOMMU groups from /sys/kernel/iommu_groups. Members are read on every scan; what the firmware reserved is read again only when the
 // group is another one or its members changed, as the kernel computes that list from them.
 import type { IommuGroup } from '../domain/device.ts';
-import type { Files } from '../runtime/ports.ts';
+import { toCount } from './buses.ts';
 import type { HostPaths } from './host-paths.ts';
-import { readStamp, sameStamp, type Stamp } from './stamp.ts';
-import type { Sysfs } from './sysfs.ts';
+import type { ScanView } from './scan-view.ts';
+import { sameStamp, type Stamp, type Sysfs } from './sysfs.ts';
 
 /** One entry of /sys/kernel/iommu_groups. */
 export interface ScannedGroup extends IommuGroup {
@@ -22,21 +22,21 @@ interface Known {
 
 /** Reads groups, remembering what cannot have changed since the last call. */
 export interface GroupReader {
-  /** Every group now, by number. `pause` is awaited between groups. */
-  read(sysfs: Sysfs, pause: () => Promise<void>): Promise<Map<number, ScannedGroup>>;
+  /** Every group now, by number. */
+  read(view: ScanView): Promise<Map<number, ScannedGroup>>;
 }
 
-export function createGroupReader(files: Files, paths: HostPaths): GroupReader {
+export function createGroupReader(): GroupReader {
   let known = new Map<number, Known>();
   return {
-    async read(sysfs, pause) {
+    async read({ paths, structure, sysfs, pause }) {
       const next = new Map<number, Known>();
-      for (const name of sysfs.listNames(paths.iommuGroups) ?? []) {
+      for (const name of structure.listNames(paths.iommuGroups) ?? []) {
         await pause();
-        const number = /^\d{1,9}$/.test(name) ? Number(name) : null;
-        const stamp = number === null ? null : readStamp(files, paths.iommuGroup(name));
+        const number = toCount(name);
+        const stamp = number === null ? null : structure.readStamp(paths.iommuGroup(name));
         if (number === null || stamp === null) continue;
-        const members = sysfs.listNames(`${paths.iommuGroup(name)}/devices`);
+        const members = structure.listNames(`${paths.iommuGroup(name)}/devices`);
         if (members === null) continue;
         const before = known.get(number);
         const unchanged =

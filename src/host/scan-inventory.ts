@@ -1,17 +1,16 @@
 // The scan: reads every bus into an Inventory. What cannot change while a device's directory lives is read once and remembered; links
 // are read every time. Given a clock it lets the event loop run every 8 ms. The result is what was seen while looking, not one
 // instant: whoever acts on it looks again first.
-import type { Inventory, IommuGroup, KernelFacts, Unread } from '../domain/device.ts';
-import { FileError, type Clock, type Files } from '../runtime/ports.ts';
+import type { Inventory, IommuGroup, KernelFacts } from '../domain/device.ts';
+import type { Clock, Files } from '../runtime/ports.ts';
 import { assembleDevices, type FoundDevice } from './assemble-devices.ts';
 import { busDescriptions, readIdentity, toCount, type BusDescription, type Identity } from './buses.ts';
 import type { HostPaths } from './host-paths.ts';
-import { createPause } from './pause.ts';
 import { readSerialNumber } from './pci-serial-number.ts';
 import { scanChildren, scanSlots } from './scan-children.ts';
 import { createGroupReader, type ScannedGroup } from './scan-groups.ts';
-import { readStamp, sameStamp, type Stamp } from './stamp.ts';
-import { createSysfs, type Sysfs } from './sysfs.ts';
+import { createScanView, HostUnreadable, type ScanView } from './scan-view.ts';
+import { sameStamp, type Stamp } from './sysfs.ts';
 
 export interface ScanOptions {
   /** Also read PCIe device serial numbers: a policy selects by them. */
@@ -32,15 +31,10 @@ export interface ScannerParts {
 /** Scans, again and again. Scans may overlap. */
 export interface Scanner {
   /**
-   * Looks at everything. Rejects with `HostUnreadable` when a live host's /sys or one of its buses cannot be listed, since an
-   * empty inventory would say that all devices are gone. Anything less is in `unread`. `guarded` is null in every device.
+   * Looks at everything. Rejects with `HostUnreadable` when a directory or link of a live host cannot be read, since devices,
+   * drivers or groups would look absent; attributes that cannot be read are in `unread`. `guarded` is null in every device.
    */
   scan(options: ScanOptions): Promise<Inventory>;
-}
-
-/** The host's device tree cannot be seen at all. */
-export class HostUnreadable extends Error {
-  override readonly name = 'HostUnreadable';
 }
 
 // What is remembered of one device.
@@ -64,45 +58,33 @@ interface Seen {
 
 export function createScanner({ files, paths, clock, release }: ScannerParts): Scanner {
   let known: ReadonlyMap<string, Known> = new Map();
-  const groupReader = createGroupReader(files, paths);
+  const groupReader = createGroupReader();
   return {
     async scan(options) {
-      const unread: Unread[] = [];
-      const sysfs = createSysfs(files, (entry) => unread.push(entry));
-      const pause = createPause(clock);
-      const look: Look = { files, paths, sysfs, unread, pause };
-
-      let groups = await groupReader.read(sysfs, pause);
-      const seen = await seeDevices(look, known, groups, options.alsoList);
+      const view = createScanView(files, paths, clock);
+      if (!view.structure.exists(paths.buses)) reportNoBuses(view);
+      let groups = await groupReader.read(view);
+      const seen = await seeDevices(view, known, groups, options.alsoList);
       known = new Map([...seen].flatMap(([address, { known }]) => (known.complete ? [[address, known]] : [])));
       // A group that came up after we had listed them.
       const isNews = ({ groupNumber }: Seen) => groupNumber !== null && !groups.has(groupNumber);
-      if ([...seen.values()].some(isNews)) groups = await groupReader.read(sysfs, pause);
+      if ([...seen.values()].some(isNews)) groups = await groupReader.read(view);
 
-      if (options.wantSerialNumbers) await readSerialNumbers(look, seen.values());
-      const isDevice = (name: string) => seen.has(name);
-      const children = await scanChildren({ files, paths, sysfs, isDevice, pause });
+      if (options.wantSerialNumbers) await readSerialNumbers(view, seen.values());
+      const children = await scanChildren(view, (name) => seen.has(name));
       const found = new Map(
         [...seen].map(([address, device]) => [address, toFoundDevice(device, groups, options.wantSerialNumbers)]),
       );
-      const devices = await assembleDevices(sysfs, { found, children, slots: scanSlots(paths, sysfs) }, pause);
+      const devices = await assembleDevices(view, { found, children, slots: scanSlots(view) });
       const realGroups = withoutNoIommu(groups);
-      return { kernel: readKernelFacts(look, realGroups.size > 0, release), devices, groups: realGroups, unread };
+      const kernel = readKernelFacts(view, realGroups.size > 0, release);
+      return { kernel, devices, groups: realGroups, unread: view.unread };
     },
   };
 }
 
-// What one scan looks with.
-interface Look {
-  readonly files: Files;
-  readonly paths: HostPaths;
-  readonly sysfs: Sysfs;
-  readonly unread: Unread[];
-  readonly pause: () => Promise<void>;
-}
-
 async function seeDevices(
-  look: Look,
+  view: ScanView,
   known: ReadonlyMap<string, Known>,
   groups: ReadonlyMap<number, ScannedGroup>,
   alsoList: ReadonlySet<string> | undefined,
@@ -110,36 +92,24 @@ async function seeDevices(
   const seen = new Map<string, Seen>();
   for (const description of busDescriptions) {
     const wanted = wantedNames(description, groups, alsoList);
-    for (const address of listDevices(look, description)) {
+    for (const address of view.structure.listNames(view.paths.busDevices(description.bus)) ?? []) {
       if (wanted !== null && !wanted.has(address)) continue;
-      await look.pause();
-      const directory = look.paths.device(description.bus, address);
-      const entry = readKnown(look, description, directory, known.get(address));
+      await view.pause();
+      const directory = view.paths.device(description.bus, address);
+      const entry = readKnown(view, description, directory, known.get(address));
       if (entry === null) continue;
-      const driver = look.sysfs.readLinkName(`${directory}/driver`);
-      const groupNumber = toCount(look.sysfs.readLinkName(`${directory}/iommu_group`));
+      const driver = view.structure.readLinkName(`${directory}/driver`);
+      const groupNumber = toCount(view.structure.readLinkName(`${directory}/iommu_group`));
       seen.set(address, { description, directory, known: entry, driver, groupNumber });
     }
   }
   return seen;
 }
 
-function listDevices({ files, paths, unread }: Look, { bus }: BusDescription): readonly string[] {
-  const directory = paths.busDevices(bus);
-  try {
-    return [...files.list(directory)].sort();
-  } catch (error) {
-    if (!(error instanceof FileError)) throw error;
-    // A kernel without a bus lacks that directory only; a missing /sys/bus is no kernel's.
-    if (error.code === 'ENOENT' && readStamp(files, paths.buses) !== null) return [];
-    if (paths.kind !== 'copy') {
-      throw new HostUnreadable(`${directory} cannot be listed (${error.code}): is /sys mounted, and the host's?`, {
-        cause: error,
-      });
-    }
-    unread.push({ source: directory, why: `${error.operation}: ${error.code}` });
-    return [];
-  }
+// A kernel without a bus lacks that bus's directory only; without /sys/bus there is no sysfs.
+function reportNoBuses({ paths, unread }: ScanView): void {
+  if (paths.kind !== 'copy') throw new HostUnreadable(`${paths.buses} is not there: is the host's /sys mounted?`);
+  unread.push({ source: paths.buses, why: 'absent: no device of this host can be seen' });
 }
 
 function wantedNames(
@@ -155,23 +125,23 @@ function wantedNames(
 
 // Null when the device is gone.
 function readKnown(
-  { files, sysfs, unread }: Look,
+  view: ScanView,
   description: BusDescription,
   directory: string,
   before: Known | undefined,
 ): Known | null {
-  const stamp = readStamp(files, directory);
+  const stamp = view.structure.readStamp(directory);
   if (stamp === null) return null;
   if (before !== undefined && sameStamp(before.stamp, stamp)) return before;
-  const failures = unread.length;
-  const identity = readIdentity(sysfs, description, directory);
-  const after = readStamp(files, directory);
+  const failures = view.unread.length;
+  const identity = readIdentity(view, description, directory);
+  const after = view.structure.readStamp(directory);
   if (after === null) return null;
-  const complete = unread.length === failures && sameStamp(stamp, after);
+  const complete = view.unread.length === failures && sameStamp(stamp, after);
   return { stamp, identity, complete, serialNumber: undefined };
 }
 
-async function readSerialNumbers({ files, sysfs, unread, pause }: Look, seen: Iterable<Seen>): Promise<void> {
+async function readSerialNumbers({ files, sysfs, unread, pause }: ScanView, seen: Iterable<Seen>): Promise<void> {
   const failures = new Map<string, string[]>();
   for (const { description, directory, known } of seen) {
     // A VF has none of its own (SR-IOV specification 1.1, 3.7), and reading it would wake its PF as well.
@@ -208,7 +178,7 @@ function withoutNoIommu(groups: ReadonlyMap<number, ScannedGroup>): Map<number, 
   return real;
 }
 
-function readKernelFacts({ paths, sysfs, unread }: Look, iommu: boolean, release: string | undefined): KernelFacts {
+function readKernelFacts({ paths, sysfs, unread }: ScanView, iommu: boolean, release: string | undefined): KernelFacts {
   const told = release ?? sysfs.readAttribute(paths.kernelRelease);
   if (told === null) unread.push({ source: paths.kernelRelease, why: 'absent: the kernel release is unknown' });
   const noIommuMode = sysfs.readAttribute(paths.noIommuMode);

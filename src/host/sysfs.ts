@@ -37,6 +37,18 @@ export interface Sysfs {
   listNames(path: string): readonly string[] | null;
   /** Whether the path leads somewhere. */
   exists(path: string): boolean;
+  /** Tells the directory that the path leads to from its replacement; null when absent or unread. */
+  readStamp(path: string): Stamp | null;
+}
+
+/**
+ * What stays equal as long as a directory is the same one: a device that was removed and added again has another inode. Sysfs
+ * numbers its inodes upwards and does not reuse them (kernfs ids); the change time covers copies on other file systems.
+ */
+export interface Stamp {
+  readonly inode: number;
+  readonly device: number;
+  readonly changedAt: number;
 }
 
 /** `report` is called for everything that is there and cannot be read. */
@@ -66,7 +78,15 @@ export function createSysfs(files: Files, report: (unread: Unread) => void): Sys
     },
     listNames: (path) => attempt(path, () => [...files.list(path)].sort()),
     exists: (path) => attempt(path, () => files.stat(path)) !== null,
+    readStamp: (path) => {
+      const stat = attempt(path, () => files.stat(path));
+      return stat === null ? null : { inode: stat.inode, device: stat.device, changedAt: stat.changedAt };
+    },
   };
+}
+
+export function sameStamp(a: Stamp, b: Stamp): boolean {
+  return a.inode === b.inode && a.device === b.device && a.changedAt === b.changedAt;
 }
 
 /** Last component of a path; the path itself when it has no slash. */

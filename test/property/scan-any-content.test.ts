@@ -4,6 +4,7 @@ import { describe, it } from 'vitest';
 import { buses } from '../../src/domain/device.ts';
 import { hostPaths } from '../../src/host/host-paths.ts';
 import { createScanner } from '../../src/host/scan-inventory.ts';
+import { HostUnreadable } from '../../src/host/scan-view.ts';
 import { createMemoryFiles } from '../../src/simulation/memory-files.ts';
 import { createHostTree, memorySink } from '../support/host-tree.ts';
 
@@ -54,7 +55,11 @@ describe('a scan', () => {
           }
           files.put('/sys/block/sda/device/vpd_pg80', { file: raw });
           files.setFault((_, path) => faults.find(([name]) => path.endsWith(`/${name}`))?.[1] ?? null);
-          const scanner = createScanner({ files, paths: hostPaths() });
+          const live = createScanner({ files, paths: hostPaths() });
+          await live.scan({ wantSerialNumbers: true }).catch((error: unknown) => {
+            assertShape(error instanceof HostUnreadable && faults.length > 0, 'error');
+          });
+          const scanner = createScanner({ files, paths: hostPaths('/', 'copy') });
           for (const wantSerialNumbers of [false, true]) {
             const inventory = await scanner.scan({ wantSerialNumbers });
             for (const [address, device] of inventory.devices) {

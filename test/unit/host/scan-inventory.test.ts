@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { hostPaths } from '../../../src/host/host-paths.ts';
-import { createScanner, HostUnreadable } from '../../../src/host/scan-inventory.ts';
+import { createScanner } from '../../../src/host/scan-inventory.ts';
+import { HostUnreadable } from '../../../src/host/scan-view.ts';
 import { createMemoryFiles } from '../../../src/simulation/memory-files.ts';
 import { configWithSerialNumber, createHostTree, memorySink } from '../../support/host-tree.ts';
 
@@ -171,54 +172,6 @@ describe('IOMMU groups', () => {
   });
 });
 
-describe('what hangs below devices', () => {
-  it('is found through virtio, behind bridges and for the nearest device alone', async () => {
-    const { tree, scanner } = setUp();
-    tree.addFunction({ address: '0000:00:1c.0', classCode: '060400' });
-    tree.addFunction({
-      address: '0000:02:00.0',
-      behind: '0000:00:1c.0',
-      virtio: 'virtio3',
-      interfaces: ['eth1', 'eth0'],
-    });
-    tree.sink.link('/sys/class/net/lo', '../../devices/virtual/net/lo');
-    const { devices } = await scanner.scan(plain);
-    expect(devices.get('0000:02:00.0')?.interfaces).toEqual(['eth0', 'eth1']);
-    expect(devices.get('0000:00:1c.0')?.interfaces).toEqual([]);
-  });
-
-  it('tells the serial of an NVMe controller, with multipath and without', async () => {
-    const { tree, device } = setUp();
-    tree.addFunction({ address: '0000:04:00.0', classCode: '010802' });
-    tree.addFunction({ address: '0000:05:00.0', classCode: '010802' });
-    tree.addNvme('0000:04:00.0', 'nvme0', 'S4EV', false);
-    tree.addNvme('0000:05:00.0', 'nvme1', 'S5XX 01', true);
-    expect((await device('0000:04:00.0'))?.diskSerial).toBe('S4EV');
-    expect((await device('0000:05:00.0'))?.diskSerial).toBe('S5XX 01');
-  });
-
-  it('tells the serials of all disks of a controller, or none', async () => {
-    const { tree, device } = setUp();
-    tree.addFunction({ address: '0000:06:00.0', classCode: '010700' });
-    tree.addScsiDisk('0000:06:00.0', 'sda', ' ZA1234 ');
-    expect((await device('0000:06:00.0'))?.diskSerial).toBe('ZA1234');
-    tree.addScsiDisk('0000:06:00.0', 'sdb', 'WX99');
-    tree.addFunction({ address: '0000:07:00.0', classCode: '010700' });
-    tree.addScsiDisk('0000:07:00.0', 'sdc', null);
-    expect((await device('0000:07:00.0'))?.diskSerial).toBeNull();
-  });
-
-  it('never asks a virtio disk for its serial, which the device may not answer', async () => {
-    const { tree, files, device } = setUp();
-    tree.addFunction({ address: '0000:08:00.0', classCode: '010000' });
-    tree.addVirtioDisk('0000:08:00.0', 'virtio1', 'vda');
-    const read: string[] = [];
-    files.setFault((operation, path) => (operation === 'open' && read.push(path), null));
-    expect((await device('0000:08:00.0'))?.diskSerial).toBeNull();
-    expect(read.filter((path) => path.includes('/vda/serial'))).toEqual([]);
-  });
-});
-
 describe('other buses', () => {
   it('list platform devices of a group, or asked for, and no others', async () => {
     const { tree, scanner } = setUp();
@@ -304,13 +257,28 @@ describe('a host that cannot be seen', () => {
     await expect(createScanner({ files, paths: hostPaths() }).scan(plain)).rejects.toThrow(HostUnreadable);
     const copy = await createScanner({ files, paths: hostPaths('/copy', 'copy') }).scan(plain);
     expect(copy.devices.size).toBe(0);
-    expect(copy.unread.map(({ source }) => source)).toContain('/copy/sys/bus/pci/devices');
+    expect(copy.unread.map(({ source }) => source)).toEqual(['/copy/sys/bus', '/copy/proc/sys/kernel/osrelease']);
   });
 
-  it('is an error when a bus refuses to be listed', async () => {
-    const { files, scanner } = setUp();
-    files.setFault((operation, path) => (operation === 'scandir' && path.endsWith('pci/devices') ? 'EACCES' : null));
-    await expect(scanner.scan(plain)).rejects.toThrow('/sys/bus/pci/devices cannot be listed (EACCES)');
+  it.each([
+    'bus/pci/devices',
+    '0000:01:00.0',
+    '0000:01:00.0/driver',
+    '0000:01:00.0/iommu_group',
+    '0000:01:00.0/physfn',
+    '0000:01:00.0/vfio-dev',
+    'iommu_groups',
+    'iommu_groups/3/devices',
+    'class/net',
+  ])('is one whose %s refuses to be read: nothing may look absent', async (part) => {
+    const { files, tree, scanner } = setUp();
+    tree.addFunction({ address: '0000:01:00.0', driver: 'vfio-pci', vfioDevice: 'vfio0', iommuGroup: 3 });
+    await scanner.scan(plain);
+    files.setFault((_, path) => (path.endsWith(`/${part}`) ? 'EACCES' : null));
+    const fresh = createScanner({ files, paths: hostPaths() });
+    await expect(fresh.scan(plain)).rejects.toThrow(/EACCES.*unknown until it can/);
+    const copy = createScanner({ files, paths: hostPaths('/', 'copy') });
+    expect((await copy.scan(plain)).unread.length).toBeGreaterThan(0);
   });
 });
 
