@@ -1,6 +1,6 @@
 // Policies that cannot stand beside each other: the same resource name with other fields, or two names that become one variable
 // in the container's environment. The better ranked one stands, so a newcomer's mistake takes nothing from what is running.
-import { resourceVariable } from './environment-variable.ts';
+import { variableNames } from './allocation.ts';
 import type { Policy, ResourcePolicy } from './policy.ts';
 import { comparePolicies } from './rank-policies.ts';
 
@@ -38,13 +38,8 @@ function describeConflict(mine: ResourcePolicy, other: Policy, theirs: ResourceP
 }
 
 function sharedVariables(mine: ResourcePolicy, theirs: ResourcePolicy): readonly string[] {
-  return mine.environment
-    .filter((environment) => theirs.environment.includes(environment))
-    .map(
-      (environment) => [resourceVariable(environment, mine.name), resourceVariable(environment, theirs.name)] as const,
-    )
-    .filter(([a, b]) => a === b)
-    .map(([variable]) => variable);
+  const taken = new Set(variableNames(theirs.name, theirs.environment));
+  return variableNames(mine.name, mine.environment).filter((variable) => taken.has(variable));
 }
 
 function differingFields(a: ResourcePolicy, b: ResourcePolicy): readonly string[] {
