@@ -4,6 +4,7 @@ import { chooseDriver } from './choose-driver.ts';
 import type { AliasTable } from './alias-table.ts';
 import type { Device } from './device.ts';
 import type { AliasEntry, DriverChoice, ModuleCatalog, ModuleFacts } from './driver-choice.ts';
+import { describeBootLoading } from './module-cure.ts';
 import { toModuleName } from './module-name.ts';
 import type { Policy } from './policy.ts';
 import type { DriverTarget } from './step.ts';
@@ -114,7 +115,7 @@ function checkModule(
       ? { choice, target: { module, name: driver }, refusal: null }
       : refuse(
           'ModuleMissing',
-          `module ${module} is not loaded, and this agent may not load modules; have the host load it at boot (modules-load.d: ${module}; Talos: machine.kernel.modules: [{name: ${module}}])`,
+          `module ${module} is not loaded, and this agent may not load modules; ${describeBootLoading(module)}`,
         );
   const name = driverOf(facts, driver, device);
   if (name === null)

@@ -229,7 +229,7 @@ describe('refusals', () => {
     expect(refused({ devices: [nic], catalog: blacklisted })).toMatch(/NoDriver/);
     const forbidden = { ...aCatalog([{ name: 'vfio_pci', state: 'Available' }]), mayLoad: false };
     const result = plan(aPlanInput({ devices: [nic], policies: [takeNics], catalog: forbidden }));
-    expect(result.decisions[0]?.message).toMatch(/machine\.kernel\.modules/);
+    expect(result.decisions[0]?.message).toMatch(/modules-load\.d.*Talos/);
   });
 
   test('deviceNodes that the kernel cannot give', () => {
