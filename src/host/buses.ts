@@ -98,7 +98,7 @@ function isBridgeClass(description: BusDescription, classCode: string | null): b
 }
 
 /** Lower case without `0x`, padded to `digits`; null when it is no hexadecimal number or longer than that. */
-export function toHexadecimal(text: string | null, digits: number): string | null {
+function toHexadecimal(text: string | null, digits: number): string | null {
   const match = text === null ? null : /^0x([0-9a-f]+)$/i.exec(text);
   const value = match?.[1]?.toLowerCase().padStart(digits, '0');
   return value === undefined || value.length > digits ? null : value;

@@ -1,6 +1,7 @@
 // The PCIe device serial number. Reading it wakes a sleeping device and may wait for a reset to end, so it is read only when a policy
-// selects by it, once per device directory. Kernels that have the attribute `serial_number` are asked through it; else the number is
-// in extended config space, which needs CAP_SYS_ADMIN and shows only its first 64 bytes without.
+// selects by it, once per device directory; then also of a sleeping device, as one whose number is unknown would drop out of its
+// policy. Kernels with the attribute `serial_number` are asked through it; else the number is in extended config space, of which a
+// process without CAP_SYS_ADMIN sees the first 64 bytes (pci_read_config).
 import type { Unread } from '../domain/device.ts';
 import { FileError, type Files } from '../runtime/ports.ts';
 import type { Sysfs } from './sysfs.ts';

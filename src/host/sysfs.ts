@@ -90,7 +90,7 @@ export function sameStamp(a: Stamp, b: Stamp): boolean {
 }
 
 /** Last component of a path; the path itself when it has no slash. */
-export function lastComponent(path: string): string {
+function lastComponent(path: string): string {
   return path.slice(path.lastIndexOf('/') + 1);
 }
 
