@@ -4,7 +4,6 @@
 export interface StructuralSchema {
   readonly type: 'object' | 'array' | 'string' | 'integer' | 'boolean';
   readonly description?: string;
-  readonly format?: string;
   readonly default?: unknown;
   readonly enum?: readonly string[];
   readonly pattern?: string;

@@ -56,7 +56,7 @@ export const vfioPolicySpecSchema: StructuralSchema = {
         },
       },
     },
-    priority: { type: 'integer', format: 'int32', minimum: -1000000, maximum: 1000000, default: 0 },
+    priority: { type: 'integer', minimum: -1000000, maximum: 1000000, default: 0 },
     mode: { type: 'string', enum: ['Enforce', 'DryRun'], default: 'Enforce' },
     devices: {
       type: 'array',
@@ -101,7 +101,7 @@ export const vfioPolicySpecSchema: StructuralSchema = {
           modalias: {
             type: 'string',
             maxLength: 256,
-            pattern: '^(pci|cdx|fsl-mc|platform|of|acpi):([^\\s\\[\\]\\\\]|\\[!?[0-9A-Za-z_-]+\\])+$',
+            pattern: '^(pci|cdx|fsl-mc|platform|of|acpi):([!-Z^-~]|\\[!?[0-9A-Za-z_-]+\\])+$',
             description:
               "Glob over the device's whole modalias as the kernel shows it in sysfs: a bus prefix (pci:, cdx:, fsl-mc:, platform:, of:, acpi:), then text in which * stands for anything, ? for one character and [...] for one of a set",
           },
@@ -150,14 +150,14 @@ export const vfioPolicySpecSchema: StructuralSchema = {
             minItems: 1,
             maxItems: 64,
             listType: 'set',
-            items: { type: 'integer', format: 'int32', minimum: 1 },
+            items: { type: 'integer', minimum: 1, maximum: 2147483647 },
           },
           numaNodes: {
             type: 'array',
             minItems: 1,
             maxItems: 64,
             listType: 'set',
-            items: { type: 'integer', format: 'int32', minimum: 0, maximum: 1023 },
+            items: { type: 'integer', minimum: 0, maximum: 1023 },
           },
           drivers: {
             type: 'array',
@@ -232,7 +232,7 @@ export const vfioPolicySpecSchema: StructuralSchema = {
           modalias: {
             type: 'string',
             maxLength: 256,
-            pattern: '^(pci|cdx|fsl-mc|platform|of|acpi):([^\\s\\[\\]\\\\]|\\[!?[0-9A-Za-z_-]+\\])+$',
+            pattern: '^(pci|cdx|fsl-mc|platform|of|acpi):([!-Z^-~]|\\[!?[0-9A-Za-z_-]+\\])+$',
             description:
               "Glob over the device's whole modalias as the kernel shows it in sysfs: a bus prefix (pci:, cdx:, fsl-mc:, platform:, of:, acpi:), then text in which * stands for anything, ? for one character and [...] for one of a set",
           },
@@ -281,14 +281,14 @@ export const vfioPolicySpecSchema: StructuralSchema = {
             minItems: 1,
             maxItems: 64,
             listType: 'set',
-            items: { type: 'integer', format: 'int32', minimum: 1 },
+            items: { type: 'integer', minimum: 1, maximum: 2147483647 },
           },
           numaNodes: {
             type: 'array',
             minItems: 1,
             maxItems: 64,
             listType: 'set',
-            items: { type: 'integer', format: 'int32', minimum: 0, maximum: 1023 },
+            items: { type: 'integer', minimum: 0, maximum: 1023 },
           },
           drivers: {
             type: 'array',
@@ -352,7 +352,7 @@ export const vfioPolicySpecSchema: StructuralSchema = {
               pattern: {
                 type: 'string',
                 maxLength: 256,
-                pattern: '^vfio_(pci|cdx|fsl-mc|platform|of|acpi):([^\\s\\[\\]\\\\]|\\[!?[0-9A-Za-z_-]+\\])+$',
+                pattern: '^vfio_(pci|cdx|fsl-mc|platform|of|acpi):([!-Z^-~]|\\[!?[0-9A-Za-z_-]+\\])+$',
                 description:
                   'Whole alias pattern: vfio_ and a bus prefix (pci:, cdx:, fsl-mc:, platform:, of:, acpi:), then text with *, ? and [...], such as "vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i*"',
               },
@@ -372,7 +372,7 @@ export const vfioPolicySpecSchema: StructuralSchema = {
     sriov: {
       type: 'object',
       required: ['virtualFunctions'],
-      properties: { virtualFunctions: { type: 'integer', format: 'int32', minimum: 1, maximum: 65535 } },
+      properties: { virtualFunctions: { type: 'integer', minimum: 1, maximum: 65535 } },
     },
     resource: {
       type: 'object',

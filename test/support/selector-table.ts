@@ -1,0 +1,143 @@
+// The selectors among the policy table: their forms, and how narrow they must be.
+import { quotes, selector, spec, tooWide, wrongForm } from './policy-case.ts';
+import type { PolicyCase } from './policy-case.ts';
+
+export const selectorTable: readonly PolicyCase[] = [
+  // Selectors: forms.
+  selector('vendor and device', 'vendor: "15b3"\ndevice: "101e"'),
+  selector('a vendor that YAML reads as text without quotes', 'vendor: 10de'),
+  selector('a vendor that YAML reads as a number', 'vendor: 1000', ['spec.devices[0].vendor', quotes]),
+  selector('a vendor that YAML reads as a float', 'vendor: 10e5', ['spec.devices[0].vendor', quotes]),
+  selector('a vendor that YAML reads as octal', 'vendor: 0777', ['spec.devices[0].vendor', quotes]),
+  selector('a vendor with 0x', 'vendor: "0x15b3"', ['spec.devices[0].vendor', 'at most 4']),
+  selector('a vendor in hexadecimal notation', 'vendor: 0x15b3', ['spec.devices[0].vendor', quotes]),
+  selector('a vendor in upper case', 'vendor: "15B3"', ['spec.devices[0].vendor', '4 hexadecimal digits, lower case']),
+  selector('a vendor of three digits', 'vendor: "15b"', ['spec.devices[0].vendor', wrongForm]),
+  selector('an empty vendor', 'vendor: ""', ['spec.devices[0].vendor', wrongForm]),
+  selector('a vendor without a value', 'vendor:', ['spec.devices[0]', tooWide]),
+  selector('a list for a vendor', 'vendor: ["15b3"]', ['spec.devices[0].vendor', 'must be text, and is a list']),
+  selector(
+    'all ids',
+    'vendor: "15b3"\ndevice: "101e"\nsubsystemVendor: "15b3"\nsubsystemDevice: "0001"\nclass: "020000"',
+  ),
+  selector('a subsystem id with a letter too far', 'vendor: "15b3"\nsubsystemDevice: "00g1"', [
+    'spec.devices[0].subsystemDevice',
+    wrongForm,
+  ]),
+  selector('a class of two digits', 'class: "03"'),
+  selector('a class of one digit', 'class: "0"', ['spec.devices[0]', tooWide]),
+  selector('a class of seven digits', 'class: "0302000"', ['spec.devices[0].class', 'at most 6']),
+  selector('a class that YAML reads as a number', 'class: 0302', ['spec.devices[0].class', quotes]),
+  selector('a misspelt field', 'vendor: "15b3"\nvendorId: "15b3"', ['spec.devices[0].vendorId', 'unknown field']),
+  selector(
+    'a field in the wrong case',
+    'Vendor: "15b3"',
+    ['spec.devices[0].Vendor', 'unknown field'],
+    ['spec.devices[0]', tooWide],
+  ),
+  selector('a known bus', 'bus: cdx\nvendor: "10ee"'),
+  selector('an unknown bus', 'bus: usb\nvendor: "10ee"', ['spec.devices[0].bus', 'none of pci, platform, cdx, fsl-mc']),
+  // Selectors: how narrow.
+  selector('nothing', '{}', ['spec.devices[0]', tooWide]),
+  selector('a bus alone', 'bus: pci', ['spec.devices[0]', tooWide]),
+  selector('drivers alone', 'drivers: [nvme]', ['spec.devices[0]', tooWide]),
+  selector('NUMA nodes alone', 'numaNodes: [0, 1]', ['spec.devices[0]', tooWide]),
+  selector('a function alone', 'function: Virtual', ['spec.devices[0]', tooWide]),
+  selector('a device id alone', 'device: "101e"', ['spec.devices[0]', tooWide]),
+  spec('one good and one wide selector', 'devices:\n  - vendor: "15b3"\n  - function: Any', [
+    'spec.devices[1]',
+    tooWide,
+  ]),
+  // Selectors: modalias.
+  selector('a modalias with a vendor', 'modalias: "pci:v000015B3d*"'),
+  selector('a modalias with a class', 'modalias: "pci:v*d*sv*sd*bc0[23]*bc02*"'),
+  selector('a modalias with a set', 'modalias: "pci:v000015B3d0000101[CE]*"'),
+  selector('a device tree modalias', 'modalias: "of:N*T*Carm,pl330*"'),
+  selector('an ACPI modalias', 'modalias: "acpi:ARMH0011:*"'),
+  selector('a platform modalias', 'modalias: "platform:vfio-test"'),
+  selector('an fsl-mc modalias', 'modalias: "fsl-mc:v00001957ddpni"'),
+  selector('a cdx modalias', 'modalias: "cdx:v10EEd*"'),
+  selector('a modalias for everything', 'modalias: "pci:*"', ['spec.devices[0]', tooWide]),
+  selector('a modalias with a subsystem vendor alone', 'modalias: "pci:v*d*sv000015B3*"', ['spec.devices[0]', tooWide]),
+  selector('a modalias with a vendor in lower case', 'modalias: "pci:v000015b3d*"', ['spec.devices[0]', tooWide]),
+  selector('a class hidden in a set', 'modalias: "pci:*[bc03]*"', ['spec.devices[0]', tooWide]),
+  selector(
+    'a modalias with vfio_',
+    'modalias: "vfio_pci:v000015B3d*"',
+    ['spec.devices[0].modalias', wrongForm],
+    ['spec.devices[0]', tooWide],
+  ),
+  selector(
+    'a modalias of an unknown bus',
+    'modalias: "usb:v15B3*"',
+    ['spec.devices[0].modalias', wrongForm],
+    ['spec.devices[0]', tooWide],
+  ),
+  selector('a modalias with an open bracket', 'modalias: "pci:v000015B3d[01"', ['spec.devices[0].modalias', wrongForm]),
+  selector('a modalias with a space', 'modalias: "pci:v000015B3 d*"', ['spec.devices[0].modalias', wrongForm]),
+  // Selectors: lists.
+  selector('PCI addresses', 'addresses: ["0000:3b:00.0", 0000:3b:00.1, "10000:e1:00.0"]'),
+  selector('addresses on other buses', 'addresses: [fd000000.ethernet, "cdx-00:01", dpni.1, "ARMH0011:00"]'),
+  selector('an address without a domain', 'addresses: ["3b:00.0"]', [
+    'spec.devices[0].addresses[0]',
+    'a PCI address has its domain',
+  ]),
+  selector('an address in upper case', 'addresses: ["0000:3b:00.0", "0000:3B:00.1"]', [
+    'spec.devices[0].addresses[1]',
+    'a PCI address has its domain',
+  ]),
+  selector('an address with a slash', 'addresses: ["../0000:3b:00.0"]', ['spec.devices[0].addresses[0]', wrongForm]),
+  selector('an address of dots', 'addresses: [".."]', ['spec.devices[0].addresses[0]', wrongForm]),
+  selector('an empty address', 'addresses: [""]', ['spec.devices[0].addresses[0]', 'is empty']),
+  selector('an address twice', 'addresses: ["0000:3b:00.0", "0000:3b:00.0"]', [
+    'spec.devices[0].addresses[1]',
+    'repeats item 0',
+  ]),
+  selector(
+    'no addresses',
+    'addresses: []',
+    ['spec.devices[0].addresses', 'has no items'],
+    ['spec.devices[0]', tooWide],
+  ),
+  selector('an address that is no list', 'addresses: "0000:3b:00.0"', ['spec.devices[0].addresses', 'must be a list']),
+  selector('129 addresses', `addresses: [${Array.from({ length: 129 }, (_, i) => `a${i}`).join(', ')}]`, [
+    'spec.devices[0].addresses',
+    'at most 128',
+  ]),
+  selector('slots', 'slots: ["4", "7-1"]'),
+  selector('a slot that YAML reads as a number', 'slots: [4]', ['spec.devices[0].slots[0]', quotes]),
+  selector('a slot with a slash', 'slots: ["a/b"]', ['spec.devices[0].slots[0]', wrongForm]),
+  selector('serial numbers', 'serialNumbers: [b8-ce-f6-03-00-4a-1c-2e]'),
+  selector('a short serial number', 'serialNumbers: [b8-ce-f6-03]', ['spec.devices[0].serialNumbers[0]', '8 pairs']),
+  selector('ACPI indexes', 'acpiIndexes: [1, 2]'),
+  selector('ACPI index 0', 'acpiIndexes: [0]', ['spec.devices[0].acpiIndexes[0]', 'less than 1']),
+  selector('an ACPI index as text', 'acpiIndexes: ["1"]', ['spec.devices[0].acpiIndexes[0]', 'must be a whole number']),
+  selector('an ACPI index too large', 'acpiIndexes: [2147483648]', ['spec.devices[0].acpiIndexes[0]', 'more than']),
+  selector('a NUMA node below zero', 'vendor: "15b3"\nnumaNodes: [-1]', [
+    'spec.devices[0].numaNodes[0]',
+    'less than 0',
+  ]),
+  selector('half a NUMA node', 'vendor: "15b3"\nnumaNodes: [0.5]', [
+    'spec.devices[0].numaNodes[0]',
+    'and is a number with a fraction',
+  ]),
+  selector('drivers', 'vendor: "10de"\ndrivers: [nouveau, snd_hda_intel]'),
+  selector('a driver with a slash', 'vendor: "10de"\ndrivers: [../nouveau]', ['spec.devices[0].drivers[0]', wrongForm]),
+  selector('an empty entry in a list', 'vendor: "10de"\ndrivers: [nouveau, null]', [
+    'spec.devices[0].drivers[1]',
+    'is empty',
+  ]),
+  selector('parents by interface and address', 'physicalFunctions: [enp59s0f0np0, "0000:3b:00.0"]'),
+  selector('a parent without a domain', 'physicalFunctions: ["3b:00.0"]', [
+    'spec.devices[0].physicalFunctions[0]',
+    'a PCI address has its domain',
+  ]),
+  selector('parents of physical functions', 'physicalFunctions: [enp59s0f0np0]\nfunction: Physical', [
+    'spec.devices[0].function',
+    'physicalFunctions selects virtual functions',
+  ]),
+  selector('an unknown function', 'vendor: "15b3"\nfunction: VF', [
+    'spec.devices[0].function',
+    'none of Physical, Virtual, Any',
+  ]),
+];
