@@ -110,7 +110,7 @@ export function isVfioPattern(pattern: string): boolean {
 }
 
 /** Why a pattern is none, or null. */
-export function patternProblem(pattern: string): string | null {
+function patternProblem(pattern: string): string | null {
   const compiled = compileGlob(toLookupForm(pattern) ?? pattern);
   return compiled.glob === null ? compiled.problem : null;
 }
