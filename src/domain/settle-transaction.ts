@@ -34,13 +34,16 @@ export function settleTransaction(
   }
 }
 
-// A release without steps leaves the device bound (`onDelete: Retain`): its entry stays, so that we know it for ours no longer.
+// A release without steps under `onDelete: Retain` leaves the device bound: its entry stays, so that we know it for ours no longer.
 function toRelease(transaction: Transaction, before: ReadonlyMap<string, LedgerEntry>): LedgerChange {
+  const retained = new Set<string>();
+  if (transaction.steps.length === 0) {
+    for (const member of transaction.members) if (member.onDelete === 'Retain') retained.add(member.identity.address);
+  }
   const addresses = transaction.members.map((member) => member.identity.address);
-  if (transaction.steps.length > 0) return { set: [], drop: addresses };
   return {
-    set: addresses.flatMap((address) => before.get(address) ?? []).map((entry) => ({ ...entry, retained: true })),
-    drop: [],
+    set: [...retained].flatMap((address) => before.get(address) ?? []).map((entry) => ({ ...entry, retained: true })),
+    drop: addresses.filter((address) => !retained.has(address)),
   };
 }
 

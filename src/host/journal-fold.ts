@@ -57,7 +57,7 @@ export function foldRecord(state: JournalState, record: JournalRecord): JournalS
     case 'StepBegun':
       return update(state, record.id, (open) => ({
         ...open,
-        begun: record.direction === 'Forward' ? [...open.begun, record.step] : open.begun,
+        begun: record.direction === 'Forward' ? open.begun.toSpliced(record.index, 1, record.step) : open.begun,
         inFlight: { step: record.step, worker: record.worker },
         stuck: null,
         quarantined: null,
