@@ -1,0 +1,144 @@
+// Which block device lies on which: partitions on disks, dm (LVM, dm-crypt, multipath), md and bcache on their members, loop and zram
+// on what backs them, NVMe multipath heads on their controllers. Built from /sys/class/block once per pass.
+import { isAbsent, valueOf, type Failure } from './evidence.ts';
+import { wantedIn, type ProofPass } from './proof-pass.ts';
+
+/** One block device: a disk, a partition, or a virtual one. */
+export interface BlockDevice {
+  /** The kernel's name, e.g. `nvme0n1p2`; a slash in it is written `!`, as in sysfs. */
+  readonly name: string;
+  /** `major:minor`; null for the hidden paths of NVMe multipath, which nobody can open. */
+  readonly number: string | null;
+  /** The whole disk of a partition; null for whole disks. */
+  readonly disk: string | null;
+  /** Members of a dm, md or bcache device: `slaves/`. */
+  readonly slaves: readonly string[];
+  /** Claimed by these: `holders/`. */
+  readonly holders: readonly string[];
+  /** Wanted devices that its own path in sysfs leads through. */
+  readonly addresses: readonly string[];
+  /** The file or node behind an attached loop device or zram's writeback; null when there is none. */
+  readonly backing: string | null;
+  /** Name of a dm device, e.g. `vg-root`; null for everything else. */
+  readonly mapName: string | null;
+  /** Registered with bcache, as a backing or a cache device. */
+  readonly cached: boolean;
+  /** In sectors of 512 bytes; 0: no medium. null: unread. */
+  readonly sectors: number | null;
+}
+
+/** All block devices. */
+export interface BlockTopology {
+  readonly devices: ReadonlyMap<string, BlockDevice>;
+  readonly byNumber: ReadonlyMap<string, BlockDevice>;
+  /** Directly beneath, by name: the disk of a partition, the members of a dm, md or bcache device. */
+  readonly lower: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Sources that could not be read; what they could have shown concerns every device with storage. */
+  readonly blind: readonly Failure[];
+  /** /sys/class/block itself cannot be listed: it is not even known which devices have storage. */
+  readonly unlisted: boolean;
+}
+
+/** Reads the topology; never throws. */
+export function readBlockTopology(pass: ProofPass): BlockTopology {
+  const root = pass.paths.sysClass('block');
+  const names = pass.evidence.names(root);
+  const blind: Failure[] = [];
+  if ('errno' in names) {
+    blind.push({ source: root, why: `readdir: ${names.errno}` });
+    return { devices: new Map(), byNumber: new Map(), lower: new Map(), blind, unlisted: true };
+  }
+  const devices = new Map<string, BlockDevice>();
+  for (const name of names.value) {
+    const path = `${root}/${name}`;
+    const failures: Failure[] = [];
+    const device = readBlockDevice(pass, path, name, (source, why) => void failures.push({ source, why }));
+    // What fails because the device went meanwhile is no failure.
+    if (failures.length > 0 && isAbsent(pass.evidence.real(path))) continue;
+    blind.push(...failures);
+    if (device !== null) devices.set(name, device);
+  }
+  const byNumber = new Map<string, BlockDevice>();
+  const lower = new Map<string, Set<string>>();
+  for (const device of devices.values()) {
+    if (device.number !== null) byNumber.set(device.number, device);
+    lower.set(device.name, new Set(device.disk === null ? device.slaves : [device.disk]));
+  }
+  // The kernel keeps both ends of the link (bd_link_disk_holder() in block/holder.c); either one suffices.
+  for (const device of devices.values()) {
+    for (const holder of device.holders) lower.get(holder)?.add(device.name);
+  }
+  return { devices, byNumber, lower, blind, unlisted: false };
+}
+
+function readBlockDevice(
+  pass: ProofPass,
+  path: string,
+  name: string,
+  blind: (source: string, why: string) => void,
+): BlockDevice | null {
+  const { evidence } = pass;
+  const real = evidence.real(path);
+  if ('errno' in real) {
+    if (!isAbsent(real)) blind(path, `realpath: ${real.errno}`);
+    return null;
+  }
+  const text = (attribute: string): string | null => {
+    const reading = evidence.text(`${path}/${attribute}`);
+    if ('errno' in reading && !isAbsent(reading)) blind(`${path}/${attribute}`, `read: ${reading.errno}`);
+    return valueOf(reading)?.trim() ?? null;
+  };
+  const isPartition = text('partition') !== null;
+  const disk = isPartition ? (real.value.split('/').at(-2) ?? null) : null;
+  const number = text('dev');
+  const hidden = number === null && text('hidden') === '1';
+  if (!hidden && (number === null || !/^\d+:\d+$/.test(number))) blind(`${path}/dev`, 'there is no device number');
+  const list = (directory: string): readonly string[] => {
+    const listed = evidence.names(`${path}/${directory}`);
+    if ('errno' in listed) blind(`${path}/${directory}`, `readdir: ${listed.errno}`);
+    return valueOf(listed) ?? [];
+  };
+  const backing = name.startsWith('loop')
+    ? text('loop/backing_file')
+    : name.startsWith('zram')
+      ? text('backing_dev')
+      : null;
+  return {
+    name,
+    number,
+    disk,
+    slaves: isPartition || hidden ? [] : list('slaves'),
+    holders: hidden ? [] : list('holders'),
+    addresses: [...new Set([...wantedIn(pass, real.value), ...controllersOf(pass, real.value, blind)])],
+    backing: backing === null || backing === '' || backing === 'none' ? null : backing,
+    mapName: name.startsWith('dm-') ? text('dm/name') : null,
+    cached: !isAbsent(evidence.stat(`${path}/bcache`)),
+    sectors: toSectors(text('size')),
+  };
+}
+
+// With native multipath nvme0n1 lies under /sys/devices/virtual/nvme-subsystem/nvme-subsys0, which no PCI address leads to; the
+// controllers are links beside it (drivers/nvme/host/multipath.c, core.c).
+function controllersOf(pass: ProofPass, real: string, blind: (source: string, why: string) => void): readonly string[] {
+  const subsystem = /^.*\/nvme-subsystem\/[^/]+/.exec(real)?.[0];
+  if (subsystem === undefined) return [];
+  const names = pass.evidence.names(subsystem);
+  if ('errno' in names) {
+    blind(subsystem, `readdir: ${names.errno}`);
+    return [];
+  }
+  return names.value
+    .filter((name) => /^nvme\d+$/.test(name))
+    .flatMap((name) => {
+      const controller = pass.evidence.real(`${subsystem}/${name}`);
+      if ('errno' in controller) {
+        if (!isAbsent(controller)) blind(`${subsystem}/${name}`, `realpath: ${controller.errno}`);
+        return [];
+      }
+      return wantedIn(pass, controller.value);
+    });
+}
+
+function toSectors(text: string | null): number | null {
+  return text !== null && /^\d+$/.test(text) ? Number(text) : null;
+}
