@@ -13,7 +13,7 @@ export interface Hold {
 const order: readonly HoldCode[] = ['HeldByPod', 'HeldByProcess', 'RecentlyAllocated'];
 
 /** The hold on a set of devices that a write is wanted for, or null. Unreadable PodResources count as use of what is on VFIO. */
-export function findHold(members: readonly Device[], input: PlanInput): Hold | null {
+export function findHold(members: readonly Device[], input: Pick<PlanInput, 'inUse' | 'catalog'>): Hold | null {
   const addresses = new Set(members.map((device) => device.address));
   const [holder] = input.inUse.holders
     .filter((entry) => addresses.has(entry.address))

@@ -2,7 +2,6 @@
 // device that a policy wants or that is ours, at most one transaction per IOMMU group or PF, and none once the host is as planned.
 import { assignDevices } from './assign-devices.ts';
 import { findConflicts } from './find-conflicts.ts';
-import type { Finding } from './codes.ts';
 import type { Decision, Plan } from './decision.ts';
 import { compareAddresses, type Device } from './device.ts';
 import { draftDevice, decideDraft } from './draft.ts';
@@ -11,7 +10,7 @@ import { groupKey, planGroup } from './plan-group.ts';
 import type { PlanInput } from './plan-input.ts';
 import { planVirtualFunctions } from './plan-virtual-functions.ts';
 import type { Policy } from './policy.ts';
-import type { RefusalContext } from './refuse-device.ts';
+import { toRefusalContext } from './refuse-device.ts';
 import { nodeMatches } from './select-devices.ts';
 import type { Transaction } from './step.ts';
 
@@ -48,12 +47,7 @@ function planOnce(
   policies: readonly Policy[],
   input: PlanInput,
 ): { readonly decisions: readonly Decision[]; readonly transactions: readonly Transaction[] } {
-  const context: RefusalContext = {
-    inventory: input.inventory,
-    catalog: input.catalog,
-    ledger: input.ledger,
-    findings: byAddress(input.findings),
-  };
+  const context = toRefusalContext(input);
   const conflicts = new Map(findConflicts(policies).map(({ policy, message }) => [policy, message]));
   const all = assignDevices(policies, input.inventory, input.ledger);
   const assignments = new Map([...all].filter(([, entry]) => entry.frozen || !conflicts.has(entry.policy)));
@@ -75,16 +69,6 @@ function planOnce(
     decisions: decisions.sort((a, b) => compareAddresses(a.address, b.address)),
     transactions: transactions.sort((a, b) => compareAddresses(a.key, b.key)),
   };
-}
-
-function byAddress(findings: readonly Finding[]): ReadonlyMap<string, readonly Finding[]> {
-  const map = new Map<string, Finding[]>();
-  for (const finding of findings) {
-    const list = map.get(finding.address) ?? [];
-    list.push(finding);
-    map.set(finding.address, list);
-  }
-  return map;
 }
 
 /** Members of every group that has an assigned device or one of ours; a device without a group stands alone. */

@@ -21,6 +21,19 @@ export interface RefusalContext {
   readonly findings: ReadonlyMap<string, readonly Finding[]>;
 }
 
+/** The context of a look at the host. */
+export function toRefusalContext(
+  input: Pick<RefusalContext, 'inventory' | 'catalog' | 'ledger'> & { readonly findings: readonly Finding[] },
+): RefusalContext {
+  const findings = new Map<string, Finding[]>();
+  for (const finding of input.findings) {
+    const list = findings.get(finding.address) ?? [];
+    list.push(finding);
+    findings.set(finding.address, list);
+  }
+  return { inventory: input.inventory, catalog: input.catalog, ledger: input.ledger, findings };
+}
+
 /** Codes that no policy without `sriov` can override, and with it only for making VFs. */
 const sriovOnly: ReadonlySet<RefusalCode> = new Set<RefusalCode>(['PrimaryNetwork', 'RootStorage']);
 
@@ -67,6 +80,21 @@ function relevantFindings(device: Device, context: RefusalContext): readonly Fin
   return isOurDisk(context.ledger, device) ? findings.filter((finding) => finding.code !== 'StorageHasData') : findings;
 }
 
+/** The first finding that `allow` does not cover, or null. `PhysicalFunction`: only VFs are made, the device keeps its driver. */
+export function findingAgainst(
+  device: Device,
+  allow: readonly string[],
+  role: 'PhysicalFunction' | 'Selected' | 'Companion',
+  context: RefusalContext,
+): Refusal | null {
+  const isAllowed = ({ code }: Finding): boolean =>
+    role === 'PhysicalFunction'
+      ? harmlessForVirtualFunctions.has(code) || allow.includes(code)
+      : allow.includes(code) && !sriovOnly.has(code);
+  const finding = relevantFindings(device, context).find((entry) => !isAllowed(entry));
+  return finding === undefined ? null : { code: finding.code, message: finding.proof };
+}
+
 /** Why `device` must not be taken to VFIO under `policy`, or null. `own`: its ledger record of this boot. */
 export function refuseDevice(
   device: Device,
@@ -80,9 +108,8 @@ export function refuseDevice(
       code: 'Bridge',
       message: `it is a bridge (class ${device.classCode ?? '06'}), and bridges are never taken`,
     };
-  const allowed: ReadonlySet<string> = new Set(policy.allow.filter((code) => !sriovOnly.has(code)));
-  const finding = relevantFindings(device, context).find((entry) => !allowed.has(entry.code));
-  if (finding !== undefined) return { code: finding.code, message: finding.proof };
+  const finding = findingAgainst(device, policy.allow, 'Selected', context);
+  if (finding !== null) return finding;
   if (device.virtualFunctions.length > 0)
     return { code: 'PfHasVfs', message: `it has ${device.virtualFunctions.length} virtual functions` };
   return refuseGroupless(device, policy, context) ?? refuseForeign(device, policy, own, context);
@@ -126,11 +153,8 @@ function refuseForeign(
 /** Why no VFs may be made on the PF `device` under `policy`, or null. The PF keeps its driver whatever the policy allows. */
 export function refusePhysicalFunction(device: Device, policy: Policy, context: RefusalContext): Refusal | null {
   if (isBridgeClass(device)) return { code: 'Bridge', message: `it is a bridge (class ${device.classCode ?? '06'})` };
-  const finding = relevantFindings(device, context).find(
-    (entry) =>
-      !harmlessForVirtualFunctions.has(entry.code) && !policy.allow.some((code) => code === (entry.code as string)),
-  );
-  if (finding !== undefined) return { code: finding.code, message: finding.proof };
+  const finding = findingAgainst(device, policy.allow, 'PhysicalFunction', context);
+  if (finding !== null) return finding;
   if (isOnVfio(context.catalog, device))
     return {
       code: 'NotOurs',
