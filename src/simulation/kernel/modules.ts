@@ -72,6 +72,8 @@ function buildDriver(machine: Machine, module: ModuleSpec, spec: DriverSpec): Si
     managesDma,
     *probe(device) {
       yield* sleep(machine, spec.probeTakes ?? 0);
+      const errno = typeof spec.probeErrno === 'function' ? spec.probeErrno(device.spec) : (spec.probeErrno ?? null);
+      if (errno !== null) return errno;
       if (vfio) return probeVfio(machine, device);
       if (!managesDma) showChildren(machine, device);
       return null;

@@ -83,6 +83,8 @@ export interface PciSpec {
   readonly parent?: string;
   /** It is a bridge and has this bus behind it: header type 1. */
   readonly secondaryBus?: number;
+  /** A bridge to a conventional bus: no PCIe port, so the port driver leaves it alone. */
+  readonly conventional?: boolean;
   /** Devices with equal labels share a group; none: a group of its own; null: not behind the IOMMU. */
   readonly group?: string | null;
   readonly numaNode?: number;
@@ -125,6 +127,8 @@ export interface DriverSpec {
   /** It can make VFs; `leavesVfs`: they survive its unbinding, as with nvme. */
   readonly sriov?: boolean;
   readonly leavesVfs?: boolean;
+  /** Its probe fails with this errno, always or by device. */
+  readonly probeErrno?: string | ((device: DeviceSpec) => string | null);
   /** How long probe and remove take, in milliseconds of virtual time; default 0. */
   readonly probeTakes?: number;
   readonly removeTakes?: number;

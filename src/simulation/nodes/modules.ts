@@ -1,4 +1,5 @@
 // Kernel modules that the ready-made nodes are built from, with the aliases their kernels give them.
+import { isPci } from '../kernel/spec.ts';
 import type { ModuleSpec } from '../kernel/spec.ts';
 
 /** The VFIO core and vfio-pci, as in a kernel from 5.15 on. */
@@ -31,7 +32,15 @@ export const vfioModules: readonly ModuleSpec[] = [
 export const pcieport: ModuleSpec = {
   name: 'pcieportdrv',
   builtin: true,
-  drivers: [{ bus: 'pci', name: 'pcieport', managesDma: true, ids: ['pci:v*d*sv*sd*bc06sc04i0[01]*'] }],
+  drivers: [
+    {
+      bus: 'pci',
+      name: 'pcieport',
+      managesDma: true,
+      ids: ['pci:v*d*sv*sd*bc06sc04i0[01]*'],
+      probeErrno: (device) => (isPci(device) && device.conventional === true ? 'ENODEV' : null),
+    },
+  ],
 };
 
 const hostModule = (name: string, aliases: readonly string[], driver: Partial<ModuleSpec> = {}): ModuleSpec => ({
