@@ -21,7 +21,7 @@ export interface PolicyDocument {
   readonly line: number;
 }
 
-/** What is wrong, and where. `line` is from 1; `path` is empty where the text as a whole is meant. */
+/** What is wrong, and where. `line` is from 1, or 0 where it has no meaning; `path` is empty where the text as a whole is meant. */
 export interface DocumentProblem {
   readonly file: string;
   readonly line: number;
@@ -49,6 +49,11 @@ export function parsePolicyFile(text: string, file: string): PolicyFile {
   const { kept, duplicates } = separateDuplicates(documents);
   problems.push(...duplicates);
   return problems.length === 0 ? { documents: kept, problems } : { documents: [], problems };
+}
+
+/** One line for a person: `gpu.yaml:12: spec.devices[0].vendor: ...`. */
+export function formatDocumentProblem({ file, line, path, message }: DocumentProblem): string {
+  return [line === 0 ? file : `${file}:${line}`, ...(path === '' ? [] : [path]), message].join(': ');
 }
 
 /** Checks one document that is a plain value already, such as a kept good version. */
