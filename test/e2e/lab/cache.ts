@@ -2,15 +2,23 @@
 // An entry is built in a staging directory beside it and renamed into place under a lock, so two runs at once never
 // see half of one; checksums of its important files are checked every time it is used.
 
+import { spawn } from 'node:child_process';
 import { createHash, randomUUID } from 'node:crypto';
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { LabError, say } from './lab-error.ts';
 
 const MANIFEST = 'lab-manifest.json';
-const LOCK_WAIT_MS = 30 * 60_000;
 
 /** Where everything the lab downloads or builds lies; `VFIO_LAB_CACHE` overrides the user's cache directory. */
 export function cacheRoot(): string {
@@ -98,55 +106,53 @@ function removeStagings(final: string): void {
 }
 
 /**
- * Runs `work` while holding the lock directory `path`; waits while a living process holds it.
- * A lock whose owner is gone (pid and start time no longer match) is taken over.
+ * Runs `work` while holding flock(2) on `path`, waiting as long as another living process holds it. A child of ours holds
+ * the lock until its stdin ends, so it goes with us however we end.
  */
-export async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
+async function withLock<T>(path: string, work: () => Promise<T>): Promise<T> {
   mkdirSync(join(path, '..'), { recursive: true });
-  const owner = `${process.pid} ${startTime(process.pid)}`;
-  const deadline = Date.now() + LOCK_WAIT_MS;
-  let told = false;
-  while (!takeLock(path, owner)) {
-    if (Date.now() > deadline) {
-      throw new LabError(`${path} was held for half an hour.`, { hint: `remove ${path} if no other run is at work` });
-    }
-    if (!told) say(`waiting for another run that holds ${path}`);
-    told = true;
-    await sleep(300);
-  }
+  const holder = spawn('flock', ['--exclusive', path, 'sh', '-c', 'echo held; exec cat >/dev/null'], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  const waiting = setTimeout(() => say(`waiting for another run that holds ${path}`), 2_000);
   try {
+    await new Promise<void>((resolve, reject) => {
+      holder.once('error', (cause) => reject(new LabError(`flock cannot be started: ${cause.message}.`, { cause })));
+      holder.once('close', () => reject(new LabError(`The lock ${path} cannot be had.`)));
+      holder.stdout.once('data', () => resolve());
+    });
+    clearTimeout(waiting);
     return await work();
   } finally {
-    rmSync(path, { recursive: true, force: true });
+    clearTimeout(waiting);
+    holder.stdin.end();
   }
 }
 
-function takeLock(path: string, owner: string): boolean {
-  const mine = `${path}.${randomUUID()}`;
-  mkdirSync(mine);
-  writeFileSync(join(mine, 'owner'), owner);
-  try {
-    // rename(2) onto a directory that is not empty fails: exactly one contender wins.
-    renameSync(mine, path);
-    return true;
-  } catch {
-    rmSync(mine, { recursive: true, force: true });
-    if (lockIsStale(path)) rmSync(path, { recursive: true, force: true });
-    return false;
+/** A directory of this process under `parent`, its name beginning with `prefix`; those of dead processes are removed. */
+export function scratchDirectory(parent: string, prefix: string): string {
+  mkdirSync(parent, { recursive: true });
+  for (const name of readdirSync(parent)) {
+    const path = join(parent, name);
+    if (name.startsWith(prefix) && !ownerLives(path)) rmSync(path, { recursive: true, force: true });
   }
+  const path = mkdtempSync(join(parent, prefix));
+  writeFileSync(join(path, 'owner'), `${process.pid} ${startTime(process.pid)}`);
+  return path;
 }
 
-function lockIsStale(path: string): boolean {
+function ownerLives(path: string): boolean {
   try {
     const [pid, started] = readFileSync(join(path, 'owner'), 'utf8').split(' ');
-    return startTime(Number(pid)) !== started;
+    return startTime(Number(pid)) === started;
   } catch {
-    return false;
+    // Just being made by another run: its owner file comes in a moment.
+    return true;
   }
 }
 
 /** Start time of a process in clock ticks since boot (field 22 of proc(5) stat), or `gone`. */
-export function startTime(pid: number): string {
+function startTime(pid: number): string {
   try {
     const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
     return text.slice(text.lastIndexOf(')') + 2).split(' ')[19] ?? 'gone';
@@ -164,6 +170,7 @@ export async function resolvedOnce<T>(name: string, resolve: () => Promise<T>): 
   const remembered = existsSync(path) && process.env['VFIO_LAB_REFRESH'] !== '1';
   if (remembered) return JSON.parse(readFileSync(path, 'utf8')) as T;
   return withLock(`${path}.lock`, async () => {
+    if (existsSync(path) && process.env['VFIO_LAB_REFRESH'] !== '1') return JSON.parse(readFileSync(path, 'utf8')) as T;
     const answer = await resolve();
     const staging = `${path}.${randomUUID().slice(0, 8)}`;
     writeFileSync(staging, JSON.stringify(answer));

@@ -4,7 +4,7 @@
 
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { cacheRoot } from './cache.ts';
+import { cacheRoot, scratchDirectory } from './cache.ts';
 import { attempt, run } from './command.ts';
 import { LabError, say } from './lab-error.ts';
 
@@ -29,12 +29,20 @@ export interface Archive {
 }
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const FALLBACK_MIRROR = 'http://deb.debian.org';
 const UNREACHABLE = "check that this machine's apt works (apt-get update) and that its mirror has this suite";
 
-/** Opens `release`: writes the private configuration and brings its package lists up to date. */
-export async function openArchive(release: Release): Promise<Archive> {
-  const directory = join(cacheRoot(), 'apt', release.name);
+const opened = new Map<string, Promise<Archive>>();
+
+/** Opens `release`, once per process: writes a private configuration and reads the newest package lists. */
+export function openArchive(release: Release): Promise<Archive> {
+  const archive = opened.get(release.name) ?? open(release);
+  opened.set(release.name, archive);
+  return archive;
+}
+
+async function open(release: Release): Promise<Archive> {
+  const directory = scratchDirectory(join(cacheRoot(), 'apt'), `${release.name}-`);
+  process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
   for (const part of ['lists/partial', 'cache/archives/partial', 'empty']) {
     mkdirSync(join(directory, part), { recursive: true });
   }
@@ -97,7 +105,7 @@ Acquire::IndexTargets::deb::DEP-11-icons-large-hidpi::DefaultEnabled "false";
   return own.trimStart();
 }
 
-/** The mirrors this machine's own apt uses for Debian, read from its sources; the public name otherwise. */
+/** The mirrors this machine's own apt uses for Debian, read from its sources. */
 function systemMirrors(): { readonly main: string; readonly security: string } {
   const parts = '/etc/apt/sources.list.d';
   const files = ['/etc/apt/sources.list'];
@@ -108,10 +116,13 @@ function systemMirrors(): { readonly main: string; readonly security: string } {
     .filter((line) => !line.trimStart().startsWith('#'))
     .flatMap((line) => line.match(/\b(?:https?|mirror\+\S+|file):\/?\/?[^\s\]]+/g) ?? [])
     .map((uri) => uri.replace(/\/+$/, ''));
-  return {
-    main: uris.find((uri) => uri.endsWith('/debian')) ?? `${FALLBACK_MIRROR}/debian`,
-    security: uris.find((uri) => uri.endsWith('/debian-security')) ?? `${FALLBACK_MIRROR}/debian-security`,
-  };
+  const main = uris.find((uri) => uri.endsWith('/debian'));
+  if (main === undefined) {
+    throw new LabError(`No Debian mirror is named in ${files.join(', ')}.`, {
+      hint: 'run the lab on Debian, or add a source whose URI ends in /debian',
+    });
+  }
+  return { main, security: uris.find((uri) => uri.endsWith('/debian-security')) ?? `${main}-security` };
 }
 
 /** One version of a package: its control fields by name. */

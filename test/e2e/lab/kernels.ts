@@ -53,18 +53,10 @@ interface Resolved {
   readonly headers: readonly string[];
 }
 
-const opened = new Map<string, Promise<Archive>>();
-
-function archiveOf(release: Release): Promise<Archive> {
-  const archive = opened.get(release.name) ?? openArchive(release);
-  opened.set(release.name, archive);
-  return archive;
-}
-
 async function resolve(name: KernelName): Promise<Resolved> {
   return resolvedOnce(`kernel-${name}`, async () => {
     const { archive: source, suites } = SOURCES[name];
-    const archive = await archiveOf(source);
+    const archive = await openArchive(source);
     const meta = await newestPackage(archive, 'linux-image-amd64', suites);
     const image =
       meta === undefined ? undefined : dependencies(meta).find((one) => one.name.startsWith('linux-image-'));
@@ -103,7 +95,7 @@ export async function labKernel(tools: Tools, name: KernelName): Promise<Kernel>
   const resolved = await resolve(name);
   const { release, version } = resolved;
   const entry = await cacheEntry(`kernels/${directoryName(version)}`, async (staging) => {
-    await unpackPackages(await archiveOf(SOURCES[name].archive), [resolved.image], staging);
+    await unpackPackages(await openArchive(SOURCES[name].archive), [resolved.image], staging);
     mergeUsr(staging);
     await uncompressModules(tools, join(staging, 'usr/lib/modules', release));
     await extractImage(tools, join(staging, 'boot', `vmlinuz-${release}`), join(staging, 'boot/vmlinux'));
@@ -119,7 +111,7 @@ export async function labHeaders(kernel: Kernel): Promise<KernelHeaders> {
   const resolved = await resolve(kernel.name);
   const folder = `usr/src/linux-headers-${kernel.release}`;
   const entry = await cacheEntry(`headers/${directoryName(kernel.version)}`, async (staging, final) => {
-    await unpackPackages(await archiveOf(SOURCES[kernel.name].archive), resolved.headers, staging);
+    await unpackPackages(await openArchive(SOURCES[kernel.name].archive), resolved.headers, staging);
     const makefile = join(staging, folder, 'Makefile');
     writeFileSync(makefile, readFileSync(makefile, 'utf8').replaceAll('/usr/src/', `${final}/usr/src/`));
     return { guard: [`${folder}/Makefile`, `${folder}/Module.symvers`] };

@@ -3,10 +3,10 @@
 
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { startTime } from './cache.ts';
+import { scratchDirectory } from './cache.ts';
 import { LabError } from './lab-error.ts';
 import { loaderArguments, toolCommand } from './tools.ts';
 import type { Tools } from './tools.ts';
@@ -43,28 +43,9 @@ export interface Machine {
   kill(): Promise<void>;
 }
 
-const RUN_PREFIX = 'vfio-lab-';
-
 /** A fresh directory for one boot, below the system's temporary directory; those of dead runs are removed. */
 export function newRunDirectory(): string {
-  for (const name of readdirSync(tmpdir())) {
-    if (!name.startsWith(RUN_PREFIX)) continue;
-    const path = join(tmpdir(), name);
-    if (!ownerLives(path)) rmSync(path, { recursive: true, force: true });
-  }
-  const path = mkdtempSync(join(tmpdir(), RUN_PREFIX));
-  writeFileSync(join(path, 'owner'), `${process.pid} ${startTime(process.pid)}`);
-  return path;
-}
-
-function ownerLives(path: string): boolean {
-  try {
-    const [pid, started] = readFileSync(join(path, 'owner'), 'utf8').split(' ');
-    return startTime(Number(pid)) === started;
-  } catch {
-    // Just being made by another run: its owner file comes in a moment.
-    return true;
-  }
+  return scratchDirectory(tmpdir(), 'vfio-lab-');
 }
 
 /** Starts QEMU. Throws LabError when it cannot be started; a QEMU that stops at once shows in `stopped`. */

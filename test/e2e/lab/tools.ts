@@ -4,7 +4,6 @@
 import { join } from 'node:path';
 import { cacheEntry, resolvedOnce } from './cache.ts';
 import { BOOKWORM, directoryName, newestPackage, openArchive, unpackClosure } from './debian.ts';
-import type { Archive } from './debian.ts';
 import { LabError } from './lab-error.ts';
 
 const PACKAGES = [
@@ -29,15 +28,14 @@ export interface Tools {
 
 /** Finds the tools in the cache, or downloads and unpacks them first. */
 export async function labTools(): Promise<Tools> {
-  let archive: Archive | undefined;
   const version = await resolvedOnce('tools', async () => {
-    archive = await openArchive(BOOKWORM);
+    const archive = await openArchive(BOOKWORM);
     const record = await newestPackage(archive, 'qemu-system-x86', [SUITE]);
     if (record?.['Version'] === undefined) throw new LabError(`${SUITE} offers no qemu-system-x86.`);
     return record['Version'];
   });
   const entry = await cacheEntry(`tools/qemu-${directoryName(version)}`, async (staging) => {
-    await unpackClosure(archive ?? (await openArchive(BOOKWORM)), SUITE, PACKAGES, staging);
+    await unpackClosure(await openArchive(BOOKWORM), SUITE, PACKAGES, staging);
     return { guard: ['usr/bin/qemu-system-x86_64', 'bin/kmod', 'bin/busybox'], facts: { version } };
   });
   return { directory: entry.directory, qemuVersion: version };
