@@ -7,6 +7,7 @@ import type { ProcessIdentity } from '../runtime/ports.ts';
 import { isAlive } from '../runtime/process-status.ts';
 import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
 import { commitTransaction, verifyTransaction } from './apply-transaction.ts';
+import { recordStuck } from './run-step.ts';
 import { observeTouched, undoTransaction } from './undo-transaction.ts';
 
 /** Milliseconds between looks at a process that another agent has left in the kernel, and how long one that is just ending may take. */
@@ -71,15 +72,15 @@ async function outlives(worker: ProcessIdentity, { host }: ApplyContext, times: 
   return false;
 }
 
-function stillStuck(
+async function stillStuck(
   open: OpenTransaction,
   worker: ProcessIdentity,
   context: ApplyContext,
   times: RecoverTimes,
-): ApplyOutcome {
+): Promise<ApplyOutcome> {
   const said =
     open.stuck ?? `${open.transaction.key}: a kernel call of an earlier agent has not returned (process ${worker.pid})`;
-  if (open.stuck === null) context.journal.note({ type: 'StepStuck', id: open.id, worker, said });
+  if (open.stuck === null) await recordStuck(open.id, { worker, said }, context.journal);
   return { outcome: 'Stuck', said, worker, returned: waitUntilGone(worker, context, times) };
 }
 

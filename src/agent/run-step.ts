@@ -3,6 +3,8 @@
 import { describeStep, type Step } from '../domain/step.ts';
 import { executeStep, type StepOutcome } from '../host/execute-step.ts';
 import { JournalError, type StepDirection } from '../host/journal-record.ts';
+import type { Journal } from '../host/journal.ts';
+import type { ProcessIdentity } from '../runtime/ports.ts';
 import type { ApplyContext } from './apply-context.ts';
 
 /** What else can come of a step: it was not begun. */
@@ -43,8 +45,8 @@ export async function runStep(step: Step, place: StepPlace, context: ApplyContex
   return outcome;
 }
 
-// A crash may lose that a step ended: then the kernel is asked. That it is stuck is known already from its beginning, as long as its
-// process lives; the record is for people, so a journal that fails here loses nothing.
+// A crash may lose that a step ended: then the kernel is asked. That one is stuck is on disk for the next agent; where the disk
+// refuses, its beginning is, with its process, and that is enough.
 async function record(outcome: StepOutcome, id: number, { journal }: ApplyContext): Promise<void> {
   switch (outcome.outcome) {
     case 'Done':
@@ -54,7 +56,22 @@ async function record(outcome: StepOutcome, id: number, { journal }: ApplyContex
       journal.note({ type: 'StepFailed', id, said: outcome.said });
       return;
     case 'Stuck':
-      journal.note({ type: 'StepStuck', id, worker: outcome.worker, said: outcome.said });
+      await recordStuck(id, outcome, journal);
       return;
+  }
+}
+
+/** Journals that a call has not returned, as durably as the disk allows. */
+export async function recordStuck(
+  id: number,
+  { worker, said }: { readonly worker: ProcessIdentity; readonly said: string },
+  journal: Journal,
+): Promise<void> {
+  const record = { type: 'StepStuck', id, worker, said } as const;
+  try {
+    await journal.append(record);
+  } catch (error) {
+    if (!(error instanceof JournalError)) throw error;
+    journal.note(record);
   }
 }

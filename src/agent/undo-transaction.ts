@@ -13,7 +13,7 @@ import type { OpenTransaction } from '../host/journal-fold.ts';
 import { JournalError, type JournalRecord } from '../host/journal-record.ts';
 import { observeDevice } from '../host/observe-device.ts';
 import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
-import { runStep } from './run-step.ts';
+import { recordStuck, runStep } from './run-step.ts';
 
 /** Undoes the steps of `open` that were begun; `cause` is what people are told. */
 export async function undoTransaction(
@@ -76,7 +76,7 @@ export async function observeTouched(
     if (observation.outcome === 'Unreadable') return observation;
     if (observation.outcome === 'Stuck') {
       const said = `${address}: a read has not returned (process ${observation.worker.pid})`;
-      context.journal.note({ type: 'StepStuck', id: open.id, worker: observation.worker, said });
+      await recordStuck(open.id, { worker: observation.worker, said }, context.journal);
       return { outcome: 'Stuck', said, worker: observation.worker, returned: observation.returned };
     }
     if (observation.device.modalias === modalias.get(address)) devices.push({ device, observed: observation.device });
