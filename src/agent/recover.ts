@@ -8,6 +8,7 @@ import { isAlive } from '../runtime/process-status.ts';
 import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
 import { commitTransaction, verifyTransaction } from './apply-transaction.ts';
 import { recordStuck } from './run-step.ts';
+import { runTransactions } from './run-transactions.ts';
 import { observeTouched, undoTransaction } from './undo-transaction.ts';
 
 /** Milliseconds between looks at a process that another agent has left in the kernel, and how long one that is just ending may take. */
@@ -22,18 +23,17 @@ const defaultTimes: RecoverTimes = { look: 1_000, grace: 2_000 };
  * Ends every open transaction that can be, `only` those with these keys when given; results by key. A transaction whose kernel call
  * is still under way stays `Stuck`; one that is in use, or shows somebody else's work, stays `Quarantined`.
  */
-export async function recover(
+export function recover(
   context: ApplyContext,
   only: ReadonlySet<string> | null = null,
   times: RecoverTimes = defaultTimes,
 ): Promise<ReadonlyMap<string, ApplyOutcome>> {
-  const results = new Map<string, ApplyOutcome>();
-  for (const open of context.journal.open()) {
-    const { key } = open.transaction;
-    if (only !== null && !only.has(key)) continue;
-    results.set(key, await recoverTransaction(open, context, times));
-  }
-  return results;
+  const open = context.journal.open().filter(({ transaction }) => only === null || only.has(transaction.key));
+  const work = open.map((one) => ({
+    transaction: one.transaction,
+    run: () => recoverTransaction(one, context, times),
+  }));
+  return runTransactions(work, 4, () => undefined);
 }
 
 async function recoverTransaction(
@@ -44,7 +44,8 @@ async function recoverTransaction(
   if (!context.isWriter()) return { outcome: 'NotBegun', why: 'this process does not hold the host lock' };
   const worker = open.inFlight?.worker ?? null;
   if (worker !== null) {
-    if (await outlives(worker, context, times)) return stillStuck(open, worker, context, times);
+    const grace = open.stuck === null ? times.grace : 0;
+    if (await outlives(worker, context, grace)) return stillStuck(open, worker, context, times);
     context.journal.note({ type: 'StepReturned', id: open.id });
   }
   const cause = open.cause ?? open.quarantined ?? 'it was interrupted';
@@ -63,11 +64,11 @@ async function recoverTransaction(
 }
 
 /** Whether the process is still there after the grace: one whose agent died needs a moment to notice and end. */
-async function outlives(worker: ProcessIdentity, { host }: ApplyContext, times: RecoverTimes): Promise<boolean> {
-  const until = host.clock.monotonic() + times.grace;
+async function outlives(worker: ProcessIdentity, { host }: ApplyContext, grace: number): Promise<boolean> {
+  const until = host.clock.monotonic() + grace;
   while (isAlive(host.files, host.paths.proc, worker)) {
     if (host.clock.monotonic() >= until) return true;
-    await pause(host, Math.min(100, times.look));
+    await pause(host, 100);
   }
   return false;
 }
@@ -84,11 +85,23 @@ async function stillStuck(
   return { outcome: 'Stuck', said, worker, returned: waitUntilGone(worker, context, times) };
 }
 
-async function waitUntilGone(
-  worker: ProcessIdentity,
-  { host, signal }: ApplyContext,
-  times: RecoverTimes,
-): Promise<void> {
+// One watch per process, however often it is asked for.
+const watches = new WeakMap<ApplyContext, Map<string, Promise<void>>>();
+
+function waitUntilGone(worker: ProcessIdentity, context: ApplyContext, times: RecoverTimes): Promise<void> {
+  const known = watches.get(context) ?? new Map<string, Promise<void>>();
+  watches.set(context, known);
+  const name = `${worker.pid} ${worker.startTime}`;
+  const gone =
+    known.get(name) ??
+    watch(worker, context, times).then(() => {
+      known.delete(name);
+    });
+  known.set(name, gone);
+  return gone;
+}
+
+async function watch(worker: ProcessIdentity, { host, signal }: ApplyContext, times: RecoverTimes): Promise<void> {
   while (!signal.aborted && isAlive(host.files, host.paths.proc, worker)) await pause(host, times.look);
 }
 

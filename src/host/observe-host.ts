@@ -56,6 +56,8 @@ export interface HostObservation {
 }
 
 export interface HostObserver {
+  /** The alias sources of the last look; null before the first. */
+  readonly sources: AliasSources | null;
   observe(request: ObserveRequest): Promise<HostObservation>;
 }
 
@@ -69,11 +71,15 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
   });
   const pause = createPause(parts.clock);
   let reader: { readonly release: string; readonly read: () => AliasSources } | null = null;
+  let lastSources: AliasSources | null = null;
   const readSources = (release: string): AliasSources => {
     if (reader?.release !== release) reader = { release, ...createAliasSourceReader(files, paths, release) };
-    return reader.read();
+    return (lastSources = reader.read());
   };
   return {
+    get sources() {
+      return lastSources;
+    },
     async observe({ policies, ledger, alsoInterested = [] }) {
       const scanned = await scanner.scan({
         wantSerialNumbers: policies.some((policy) => policy.devices.some((one) => one.serialNumbers.length > 0)),

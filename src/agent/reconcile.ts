@@ -1,0 +1,265 @@
+// One pass of the loop, top to bottom: look, plan, stop offering what goes, apply, look again, offer what is bound, report. It trusts
+// the kernel, not its own writes, and keeps nothing from pass to pass but what failed and when to try again.
+import { buildPools } from '../domain/build-pools.ts';
+import type { Decision, Plan } from '../domain/decision.ts';
+import type { InUse } from '../domain/ledger.ts';
+import { plan, policiesOfNode } from '../domain/plan.ts';
+import { planRelease } from '../domain/plan-release.ts';
+import type { NodeIdentity, PlanInput } from '../domain/plan-input.ts';
+import type { PolicySet } from '../domain/policy.ts';
+import type { ResourcePool } from '../domain/resource-pool.ts';
+import type { HostPaths } from '../host/host-paths.ts';
+import type { HostObservation, HostObserver } from '../host/observe-host.ts';
+import { readNoIommuNodes, readVfioNodes } from '../host/vfio-nodes.ts';
+import type { Clock, Files, Random } from '../runtime/ports.ts';
+import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
+import { applyPlan } from './apply-plan.ts';
+import type { KubeletSide } from './kubelet-side.ts';
+import { recover } from './recover.ts';
+import {
+  emptyRetrySchedule,
+  forgetFailure,
+  recordFailure,
+  toPastFailures,
+  untilNextRetry,
+  type RetrySchedule,
+} from './retry-schedule.ts';
+import type { Transaction } from '../domain/step.ts';
+
+/** What a pass works with. */
+export interface ReconcileParts {
+  readonly files: Files;
+  readonly paths: HostPaths;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly node: NodeIdentity;
+  readonly observer: HostObserver;
+  readonly kubelet: KubeletSide;
+  readonly policies: () => PolicySet;
+  readonly apply: ApplyContext;
+  /** Milliseconds between two looks when nothing says to look. */
+  readonly interval: number;
+  /** Asks for another pass. */
+  readonly lookAgain: (reason: string) => void;
+  readonly onOutcome: (transaction: Transaction, outcome: ApplyOutcome) => void;
+}
+
+/** What a pass came to. */
+export interface PassReport {
+  readonly observation: HostObservation;
+  readonly plan: Plan;
+  readonly pools: readonly ResourcePool[];
+  readonly inUse: InUse;
+  readonly policies: PolicySet;
+  /** Transactions that were begun. */
+  readonly applied: ReadonlyMap<string, ApplyOutcome>;
+  /** Milliseconds until the next pass is due at the latest. */
+  readonly again: number;
+}
+
+export interface Reconciler {
+  pass(): Promise<PassReport>;
+  /** Gives one device back because a person asks for it; waits for the pass in progress. */
+  release(address: string): Promise<{ readonly ok: boolean; readonly message: string }>;
+}
+
+/** How often use is looked at while something waits for its end. */
+const holdInterval = 2_000;
+
+export function createReconciler(parts: ReconcileParts): Reconciler {
+  const { clock, apply, kubelet } = parts;
+  let retries: RetrySchedule = emptyRetrySchedule;
+  const waiting = new Set<Promise<void>>();
+
+  const look = async (policies: PolicySet): Promise<Look> => {
+    const ledger = apply.journal.ledger();
+    const observation = await parts.observer.observe({
+      policies: policiesOfNode({ node: parts.node, policies }),
+      ledger,
+    });
+    const use = await kubelet.readUse();
+    const inUse = { holders: [...use.holders, ...observation.holders], unreadable: use.unreadable };
+    const input: PlanInput = {
+      node: parts.node,
+      inventory: observation.inventory,
+      findings: observation.findings,
+      aliases: observation.aliases,
+      catalog: observation.catalog,
+      policies,
+      inUse,
+      ledger,
+      failures: toPastFailures(retries, clock.monotonic()),
+    };
+    return { observation, inUse, policies, input, plan: plan(input) };
+  };
+
+  const toPools = ({ observation, policies, plan: { decisions } }: Look): readonly ResourcePool[] =>
+    buildPools({
+      inventory: observation.inventory,
+      ledger: apply.journal.ledger(),
+      decisions,
+      policies: policiesOfNode({ node: parts.node, policies }),
+      nodes: readVfioNodes(parts.files, parts.paths),
+      noIommuNodes: readNoIommuNodes(parts.files, parts.paths, observation.inventory),
+    });
+
+  const noteOutcome = (transaction: Transaction, outcome: ApplyOutcome): void => {
+    parts.onOutcome(transaction, outcome);
+    switch (outcome.outcome) {
+      case 'Applied':
+        retries = forgetFailure(retries, transaction.key);
+        return;
+      case 'RolledBack':
+      case 'Quarantined': {
+        const message = outcome.outcome === 'RolledBack' ? outcome.cause : outcome.why;
+        retries = recordFailure(retries, transaction, message, clock.monotonic(), parts.random.fraction());
+        return;
+      }
+      case 'Stuck':
+        watchReturn(outcome.returned, transaction.key);
+        return;
+      case 'Refused':
+      case 'NotBegun':
+      case 'Interrupted':
+        return;
+    }
+  };
+
+  const watchReturn = (returned: Promise<void>, key: string): void => {
+    const watched = returned.then(() => {
+      waiting.delete(watched);
+      parts.lookAgain(`kernel call of ${key} returned`);
+    });
+    waiting.add(watched);
+  };
+
+  /** Ends what an earlier pass or an earlier agent left open, as far as it can be; what is still in the kernel is left alone. */
+  const settle = async (): Promise<void> => {
+    if (apply.journal.open().length === 0) return;
+    const now = clock.monotonic();
+    const due = apply.journal
+      .open()
+      .filter(({ transaction }) => (retries.get(undoKey(transaction.key))?.dueAt ?? 0) <= now);
+    const outcomes = await recover(apply, new Set(due.map(({ transaction }) => transaction.key)));
+    for (const { transaction } of due) {
+      const outcome = outcomes.get(transaction.key);
+      if (outcome === undefined) continue;
+      parts.onOutcome(transaction, outcome);
+      const undo = { ...transaction, key: undoKey(transaction.key) };
+      if (outcome.outcome === 'Quarantined')
+        retries = recordFailure(retries, undo, outcome.why, now, parts.random.fraction());
+      else retries = forgetFailure(retries, undo.key);
+      if (outcome.outcome === 'Stuck') watchReturn(outcome.returned, transaction.key);
+      if (outcome.outcome === 'RolledBack' && !apply.signal.aborted)
+        retries = recordFailure(retries, transaction, outcome.cause, now, parts.random.fraction());
+    }
+  };
+
+  // Passes and releases never overlap.
+  let busy: Promise<unknown> = Promise.resolve();
+  const alone = <Result>(run: () => Promise<Result>): Promise<Result> => {
+    const result = busy.then(run);
+    busy = result.catch(() => undefined);
+    return result;
+  };
+
+  const release = async (address: string): Promise<{ readonly ok: boolean; readonly message: string }> => {
+    const parked = apply.journal
+      .open()
+      .filter(({ transaction }) => transaction.members.some((member) => member.identity.address === address));
+    if (parked.length > 0) await recover(apply, new Set(parked.map(({ transaction }) => transaction.key)));
+    const seen = await look(parts.policies());
+    const planned = planRelease(address, seen.plan, seen.input);
+    if ('refusal' in planned) return { ok: false, message: planned.refusal };
+    await kubelet.offer(withdraw(toPools(seen), planned.transaction));
+    const outcome = (await applyPlan([planned.transaction], apply, { onOutcome: noteOutcome })).get(
+      planned.transaction.key,
+    );
+    parts.lookAgain(`release of ${address}`);
+    return describeRelease(address, outcome);
+  };
+
+  return {
+    release: (address) => alone(() => release(address)),
+    pass: () => alone(pass),
+  };
+
+  async function pass(): Promise<PassReport> {
+    await settle();
+    const policies = parts.policies();
+    const first = await look(policies);
+    let last = first;
+    let applied: ReadonlyMap<string, ApplyOutcome> = new Map();
+    if (first.plan.transactions.length > 0) {
+      // What is about to change is offered to nobody any more before anything is written to it.
+      await kubelet.offer(toPools(first));
+      applied = await applyPlan(first.plan.transactions, apply, { onOutcome: noteOutcome });
+      last = await look(policies);
+    }
+    const pools = toPools(last);
+    await kubelet.offer(pools);
+    const again = nextLook(last.plan, applied, untilNextRetry(retries, clock.monotonic()), parts.interval);
+    return { ...last, pools, applied, again };
+  }
+}
+
+/** The pools without what a release is about to take out of them. */
+function withdraw(pools: readonly ResourcePool[], transaction: Transaction): readonly ResourcePool[] {
+  const going = new Set(transaction.members.map((member) => member.identity.address));
+  return pools.map((pool) => ({
+    ...pool,
+    devices: pool.devices.map((device) =>
+      device.functions.some((fn) => going.has(fn.address))
+        ? { ...device, healthy: false, unhealthyBecause: 'it is being released' }
+        : device,
+    ),
+  }));
+}
+
+function describeRelease(
+  address: string,
+  outcome: ApplyOutcome | undefined,
+): { readonly ok: boolean; readonly message: string } {
+  switch (outcome?.outcome) {
+    case 'Applied':
+      return { ok: true, message: `${address} is released` };
+    case 'RolledBack':
+      return { ok: false, message: `${address} was not released, everything is as before: ${outcome.cause}` };
+    case 'Refused':
+      return { ok: false, message: `${address} was not released: ${outcome.proof}` };
+    case 'Stuck':
+      return { ok: false, message: `${address}: ${outcome.said}` };
+    case 'Quarantined':
+    case 'NotBegun':
+    case 'Interrupted':
+      return { ok: false, message: `${address}: ${outcome.why}` };
+    case undefined:
+      return { ok: false, message: `${address}: nothing was done` };
+  }
+}
+
+interface Look {
+  readonly observation: HostObservation;
+  readonly inUse: InUse;
+  readonly policies: PolicySet;
+  readonly input: PlanInput;
+  readonly plan: Plan;
+}
+
+function undoKey(key: string): string {
+  return `undo ${key}`;
+}
+
+/** At once when steps are left and the last ones worked; soon while something is held; else at the interval. */
+function nextLook(
+  { decisions, transactions }: Plan,
+  applied: ReadonlyMap<string, ApplyOutcome>,
+  retryIn: number | null,
+  interval: number,
+): number {
+  const progress = [...applied.values()].some(({ outcome }) => outcome === 'Applied');
+  if (transactions.length > 0 && progress) return 0;
+  const held = decisions.some((decision: Decision) => decision.kind === 'Held');
+  const soonest = held || transactions.length > 0 ? Math.min(interval, holdInterval) : interval;
+  return retryIn === null ? soonest : Math.min(soonest, retryIn);
+}
