@@ -162,19 +162,23 @@ function startTime(pid: number): string {
 }
 
 /**
- * The answer of `resolve`, remembered in the cache under `name` so that a warm run asks nobody.
- * `VFIO_LAB_REFRESH=1` asks anew.
+ * The answer of `resolve`, remembered in the cache under `name` so that a warm run asks nobody. It is asked anew when the
+ * cache entry that the answer leads to is absent (the archive may have moved on), or with `VFIO_LAB_REFRESH=1`.
  */
-export async function resolvedOnce<T>(name: string, resolve: () => Promise<T>): Promise<T> {
+export async function resolvedOnce<T>(
+  name: string,
+  entryOf: (answer: T) => string,
+  resolve: () => Promise<T>,
+): Promise<T> {
   const path = join(cacheRoot(), 'resolved', `${name}.json`);
-  const remembered = existsSync(path) && process.env['VFIO_LAB_REFRESH'] !== '1';
-  if (remembered) return JSON.parse(readFileSync(path, 'utf8')) as T;
-  return withLock(`${path}.lock`, async () => {
-    if (existsSync(path) && process.env['VFIO_LAB_REFRESH'] !== '1') return JSON.parse(readFileSync(path, 'utf8')) as T;
-    const answer = await resolve();
-    const staging = `${path}.${randomUUID().slice(0, 8)}`;
-    writeFileSync(staging, JSON.stringify(answer));
-    renameSync(staging, path);
-    return answer;
-  });
+  if (existsSync(path) && process.env['VFIO_LAB_REFRESH'] !== '1') {
+    const answer = JSON.parse(readFileSync(path, 'utf8')) as T;
+    if (existsSync(join(cacheRoot(), entryOf(answer), MANIFEST))) return answer;
+  }
+  const answer = await resolve();
+  mkdirSync(join(path, '..'), { recursive: true });
+  const staging = `${path}.${randomUUID().slice(0, 8)}`;
+  writeFileSync(staging, JSON.stringify(answer));
+  renameSync(staging, path);
+  return answer;
 }

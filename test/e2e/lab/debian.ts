@@ -29,7 +29,9 @@ export interface Archive {
 }
 
 const KEYRING = '/usr/share/keyrings/debian-archive-keyring.gpg';
-const UNREACHABLE = "check that this machine's apt works (apt-get update) and that its mirror has this suite";
+const UNREACHABLE =
+  "check that this machine's apt works (apt-get update) and that its mirror has this suite; if the mirror has moved on " +
+  'to another version, VFIO_LAB_REFRESH=1 takes that one';
 
 const opened = new Map<string, Promise<Archive>>();
 

@@ -53,8 +53,12 @@ interface Resolved {
   readonly headers: readonly string[];
 }
 
+function entryKey({ version }: Resolved): string {
+  return `kernels/${directoryName(version)}`;
+}
+
 async function resolve(name: KernelName): Promise<Resolved> {
-  return resolvedOnce(`kernel-${name}`, async () => {
+  return resolvedOnce<Resolved>(`kernel-${name}`, entryKey, async () => {
     const { archive: source, suites } = SOURCES[name];
     const archive = await openArchive(source);
     const meta = await newestPackage(archive, 'linux-image-amd64', suites);
@@ -94,7 +98,7 @@ async function headerPackages(
 export async function labKernel(tools: Tools, name: KernelName): Promise<Kernel> {
   const resolved = await resolve(name);
   const { release, version } = resolved;
-  const entry = await cacheEntry(`kernels/${directoryName(version)}`, async (staging) => {
+  const entry = await cacheEntry(entryKey(resolved), async (staging) => {
     await unpackPackages(await openArchive(SOURCES[name].archive), [resolved.image], staging);
     mergeUsr(staging);
     await uncompressModules(tools, join(staging, 'usr/lib/modules', release));
@@ -106,7 +110,7 @@ export async function labKernel(tools: Tools, name: KernelName): Promise<Kernel>
   return { name, release, version, directory: entry.directory, image: join(entry.directory, 'boot/vmlinux') };
 }
 
-/** Finds the headers of `kernel` in the cache, or downloads and unpacks them first. */
+/** Finds the headers of `kernel` in the cache, or downloads and unpacks them first; they must be of the same version. */
 export async function labHeaders(kernel: Kernel): Promise<KernelHeaders> {
   const resolved = await resolve(kernel.name);
   const folder = `usr/src/linux-headers-${kernel.release}`;

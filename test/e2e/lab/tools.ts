@@ -28,17 +28,21 @@ export interface Tools {
 
 /** Finds the tools in the cache, or downloads and unpacks them first. */
 export async function labTools(): Promise<Tools> {
-  const version = await resolvedOnce('tools', async () => {
+  const version = await resolvedOnce('tools', entryKey, async () => {
     const archive = await openArchive(BOOKWORM);
     const record = await newestPackage(archive, 'qemu-system-x86', [SUITE]);
     if (record?.['Version'] === undefined) throw new LabError(`${SUITE} offers no qemu-system-x86.`);
     return record['Version'];
   });
-  const entry = await cacheEntry(`tools/qemu-${directoryName(version)}`, async (staging) => {
+  const entry = await cacheEntry(entryKey(version), async (staging) => {
     await unpackClosure(await openArchive(BOOKWORM), SUITE, PACKAGES, staging);
     return { guard: ['usr/bin/qemu-system-x86_64', 'bin/kmod', 'bin/busybox'], facts: { version } };
   });
   return { directory: entry.directory, qemuVersion: version };
+}
+
+function entryKey(version: string): string {
+  return `tools/qemu-${directoryName(version)}`;
 }
 
 /** The loader and library path with which a program of the tools runs; `root` is where the tools are mounted. */
