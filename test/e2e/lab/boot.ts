@@ -147,7 +147,7 @@ async function bootOnce(options: BootOptions, parts: Parts): Promise<Guest> {
     await mountDisks(guest, options.disks ?? []);
     return guest;
   } catch (error) {
-    await Promise.race([machine.stopped, sleep(500)]);
+    await Promise.race([machine.stopped, sleep(500, undefined, { ref: false })]);
     const diedByItself = !machine.running();
     await machine.kill();
     throw diedByItself ? machineStopped(machine, await machine.stopped) : error;

@@ -105,8 +105,9 @@ export function guestOf(parts: GuestParts): Guest {
   const shutdown = async (): Promise<void> => {
     if (!machine.running()) return;
     await exec('sync', { timeoutMs: 20_000 }).catch(() => undefined);
-    await Promise.race([qmp.execute('quit').catch(() => undefined), machine.stopped, sleep(2_000)]);
-    await Promise.race([machine.stopped, sleep(2_000)]);
+    const patience = sleep(2_000, undefined, { ref: false });
+    await Promise.race([qmp.execute('quit').catch(() => undefined), machine.stopped, patience]);
+    await Promise.race([machine.stopped, patience]);
     await kill();
   };
   return {
