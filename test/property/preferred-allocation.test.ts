@@ -1,4 +1,4 @@
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { preferDevices } from '../../src/domain/preferred-allocation.ts';
 import type { ResourcePool } from '../../src/domain/resource-pool.ts';
