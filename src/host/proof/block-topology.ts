@@ -58,6 +58,13 @@ export function readBlockTopology(pass: ProofPass): BlockTopology {
     blind.push(...failures);
     if (device !== null) devices.set(name, device);
   }
+  for (const device of devices.values()) {
+    // A hidden path nvme0c1n1 serves the disk nvme0n1 (drivers/nvme/host/multipath.c).
+    const head = /^(nvme\d+)c\d+(n\d+)$/.exec(device.name)?.slice(1).join('') ?? null;
+    if (head !== null && !devices.has(head)) {
+      blind.push({ source: `${root}/${device.name}`, why: `${head}, the disk that it is a path to, is not listed` });
+    }
+  }
   const byNumber = new Map<string, BlockDevice>();
   const lower = new Map<string, Set<string>>();
   for (const device of devices.values()) {

@@ -63,11 +63,6 @@ export async function collectProofs(options: ProofOptions): Promise<Proofs> {
   return pass.notes.result();
 }
 
-/** The same proofs for the members of one group, just before something is written to it. */
-export function recheckProofs(options: Omit<ProofOptions, 'interest'>, members: Iterable<string>): Promise<Proofs> {
-  return collectProofs({ ...options, interest: new Set(members) });
-}
-
 // Where ZFS shows that pools are in use; null when it does not. The mounts name data sets, never disks.
 function findZfs(pass: ProofPass, mounts: MountTables): string | null {
   const mounted = mounts.all.find(({ table }) => table.mounts.some((mount) => mount.type === 'zfs'));

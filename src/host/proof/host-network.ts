@@ -72,6 +72,12 @@ export function readHostNetwork(pass: ProofPass, hints: NetworkHints): HostNetwo
   const routes4 = table('route', parseRoutes4);
   const routes6 = withIpv6 ? table('ipv6_route', parseRoutes6) : [];
   const addresses6 = withIpv6 ? table('if_inet6', parseAddresses6) : [];
+  // The kernel keeps a route to each of our addresses: an address list that lacks one is cut short.
+  const listed = new Set(addresses6.map(({ address }) => address));
+  const missing = routes6.find((route) => route.isOwnAddress && !listed.has(route.destination));
+  if (missing !== undefined) {
+    blind.push({ source: pass.paths.hostNet('if_inet6'), why: `it lacks our address ${toText(missing.destination)}` });
+  }
   const own = readOwnAddresses(pass, hints);
   const trie = pass.paths.hostNet('fib_trie');
   const local4 = readLocalAddresses(pass, trie, blind);
@@ -181,7 +187,11 @@ function findAddressed(
     if (!route.rejects) add(route.interface, `carries a route (${pass.paths.hostNet('route')})`);
   }
   for (const route of tables.routes6) {
-    const plain = !route.rejects && !isLinkLocal6(route.destination) && !route.destination.startsWith('11111111');
+    const plain =
+      !route.rejects &&
+      !route.isOwnAddress &&
+      !isLinkLocal6(route.destination) &&
+      !route.destination.startsWith('11111111');
     if (plain && route.interface !== 'lo')
       add(route.interface, `carries a route (${pass.paths.hostNet('ipv6_route')})`);
   }

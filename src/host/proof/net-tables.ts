@@ -15,6 +15,8 @@ export interface Route {
   readonly prefix: number;
   /** Unreachable, prohibit, blackhole: it leads nowhere. */
   readonly rejects: boolean;
+  /** IPv6 only: the kernel's own route to an address of ours. */
+  readonly isOwnAddress: boolean;
 }
 
 /** An address with the interface that carries it. */
@@ -38,9 +40,10 @@ export interface LocalAddresses {
   readonly whole: boolean;
 }
 
-// RTF_UP, RTF_REJECT: include/uapi/linux/route.h
+// RTF_UP, RTF_REJECT, RTF_LOCAL: include/uapi/linux/route.h, ipv6_route.h
 const up = 0x0001;
 const reject = 0x0200;
+const local = 0x8000_0000;
 
 // __be32 values are printed as host-order numbers (net/ipv4/fib_trie.c, tcp_ipv4.c).
 const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
@@ -54,20 +57,34 @@ export function parseRoutes4(text: string): NetTable<Route> {
     const flags = Number.parseInt(flagText, 16);
     if ((flags & up) === 0) return [];
     const prefix = hexToBits(mask).lastIndexOf('1') + 1;
-    return [{ interface: name, destination: hexToBits(destination), prefix, rejects: (flags & reject) !== 0 }];
+    return [
+      {
+        interface: name,
+        destination: hexToBits(destination),
+        prefix,
+        rejects: (flags & reject) !== 0,
+        isOwnAddress: false,
+      },
+    ];
   });
 }
 
 /** /proc/PID/net/ipv6_route: all IPv6 tables. */
 export function parseRoutes6(text: string): NetTable<Route> {
-  return parseRows(text.split('\n'), text !== '', (fields) => {
-    const [destination = '', prefix = '', , , , , , , flagText = '', name = ''] = fields;
+  return parseRows(text.split('\n'), text.trim() !== '', (fields) => {
+    const [destination = '', prefix = '', , , , metric = '', , , flagText = '', name = ''] = fields;
     if (fields.length !== 10 || !isHex(destination, 32) || !isHex(prefix, 2) || !isHex(flagText, 8)) return null;
     const flags = Number.parseInt(flagText, 16);
     if ((flags & up) === 0) return [];
-    const bits = plainBits(destination);
     return [
-      { interface: name, destination: bits, prefix: Number.parseInt(prefix, 16), rejects: (flags & reject) !== 0 },
+      {
+        interface: name,
+        destination: plainBits(destination),
+        prefix: Number.parseInt(prefix, 16),
+        rejects: (flags & reject) !== 0,
+        // Those that people add carry a metric.
+        isOwnAddress: (flags & local) !== 0 && prefix === '80' && metric === '00000000',
+      },
     ];
   });
 }
@@ -193,7 +210,7 @@ function parseRows<Row>(
   const rows: Row[] = [];
   let whole = headed;
   for (const line of lines) {
-    if (line.trim() === '') continue;
+    if (line === '') continue;
     const parsed = parse(line.trim().split(/\s+/), line);
     if (parsed === null) whole = false;
     else rows.push(...parsed);

@@ -63,6 +63,7 @@ export async function readOpenFiles(pass: ProofPass, mounts: MountTables): Promi
   if (pids[0] !== '1') blind.add(paths.init, 'PID 1 is not among the processes that can be seen');
   let links = 0;
   for (const pid of pids) {
+    await pass.pause();
     const table = mounts.visit(pid);
     const directory = `${paths.process(pid)}/fd`;
     const names = evidence.names(directory);
