@@ -8,7 +8,7 @@ import { createMemoryFiles, type MemoryFiles } from '../../src/simulation/memory
 import { aDevice, anInventory } from './builders.ts';
 
 /** A block device to add. */
-export interface BlockSpec {
+interface BlockSpec {
   /** The directory above it; a virtual device when absent. */
   readonly under?: string;
   readonly number: string;
@@ -23,7 +23,7 @@ export interface BlockSpec {
 }
 
 /** An interface to add. */
-export interface InterfaceSpec {
+interface InterfaceSpec {
   readonly under?: string;
   /** Default 0x1003: up, broadcast, multicast. */
   readonly flags?: string;

@@ -48,7 +48,7 @@ export function proveBlockUses(pass: ProofPass, sources: BlockSources): void {
 }
 
 /** Wanted devices that have storage beneath; every wanted device with a host driver when not even that is known. */
-export function withStorage(pass: ProofPass, topology: BlockTopology): readonly string[] {
+function withStorage(pass: ProofPass, topology: BlockTopology): readonly string[] {
   if (topology.unlisted) return wantedWhere(pass, (device) => !isInert(device));
   return [...new Set([...topology.devices.values()].flatMap((device) => device.addresses))];
 }
@@ -138,7 +138,7 @@ function isPlainNode(path: string): boolean {
 }
 
 /** A block device and everything beneath it, each once. */
-export function devicesBelow(topology: BlockTopology, top: BlockDevice): readonly BlockDevice[] {
+function devicesBelow(topology: BlockTopology, top: BlockDevice): readonly BlockDevice[] {
   const seen = new Set([top.name]);
   for (const block of seen) for (const below of topology.lower.get(block) ?? []) seen.add(below);
   return [...seen].flatMap((block) => topology.devices.get(block) ?? []);

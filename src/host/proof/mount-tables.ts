@@ -5,7 +5,7 @@ import { findMount, parseMountInfo, type MountTable } from './mount-info.ts';
 import type { ProofPass } from './proof-pass.ts';
 
 /** A table and where it was read. */
-export interface HostMounts {
+interface HostMounts {
   /** e.g. `/proc/1/mountinfo`. */
   readonly source: string;
   readonly table: MountTable;

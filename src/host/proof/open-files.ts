@@ -19,7 +19,7 @@ export interface OpenNode {
 }
 
 /** A VFIO device that a process has open, which is no node but an anonymous file. */
-export interface OpenVfioDevice {
+interface OpenVfioDevice {
   readonly pid: string;
   /** The device's path in sysfs; null before 6.18, where the kernel does not tell. */
   readonly sysfsPath: string | null;
