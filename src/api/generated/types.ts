@@ -566,13 +566,17 @@ export interface VfioNodeDevice {
    */
   readonly policy?: string;
   /**
-   * Resource it is offered in; absent for a device that is not offered.
+   * Resource it is or will be offered in; absent for a device that is not offered.
    */
   readonly resource?: string;
   /**
    * Who uses it, such as a pod's namespace and name or a process.
    */
   readonly heldBy?: string;
+  /**
+   * Policies that wanted it too and gave way to the one in policy.
+   */
+  readonly alsoWantedBy?: readonly string[];
 }
 /**
  * One alias entry.
@@ -651,7 +655,7 @@ export interface VfioNodeStateStatus {
   readonly agentVersion?: string;
   readonly kernel?: VfioNodeKernel;
   /**
-   * Ready: the last pass ended with nothing left to do and nothing failed. Reconciling: steps are running or waiting. Stalled: a person is needed. PoliciesKnown: the list of policies is complete. HostReadable: every source of proof could be read. Registered: kubelet has every resource. Reconciling and Stalled are present only while they are True.
+   * Ready: the last pass ended with nothing left to do and nothing failed. Reconciling: steps are running or waiting. Stalled: a person is needed. PoliciesKnown: the list of policies is complete. HostReadable: every source of proof could be read. Registered: kubelet has every resource; absent on a node without kubelet. Reconciling and Stalled are present only while they are True.
    */
   readonly conditions?: readonly Condition[];
   readonly counts?: VfioDeviceCounts;
