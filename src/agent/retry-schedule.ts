@@ -1,11 +1,11 @@
-// When a transaction that failed is tried again: soon at first, then ever later, never in a hot loop. A changed transaction (another
-// driver, other steps) is a new one and is not kept waiting. Pure; lost at a restart, which is a reason to try again.
+// When a transaction that failed is tried again: soon at first, then ever later, never in a hot loop. For a changed transaction
+// (another driver, other steps) the waits begin anew. Pure; lost at a restart, which is a reason to try again.
 import type { PastFailure } from '../domain/plan-input.ts';
 import type { Transaction } from '../domain/step.ts';
 
 /** One failure that is remembered. Times are monotonic milliseconds. */
 export interface RetryEntry {
-  /** What failed; a transaction that is not this one may be tried at once. */
+  /** What failed; another transaction's failures are not added to its. */
   readonly fingerprint: string;
   readonly failures: number;
   readonly dueAt: number;
@@ -41,12 +41,6 @@ export function forgetFailure(schedule: RetrySchedule, key: string): RetrySchedu
   const left = new Map(schedule);
   left.delete(key);
   return left;
-}
-
-/** Whether a transaction may be tried now. */
-export function isDue(schedule: RetrySchedule, transaction: Transaction, now: number): boolean {
-  const entry = schedule.get(transaction.key);
-  return entry === undefined || entry.dueAt <= now || entry.fingerprint !== toFingerprint(transaction);
 }
 
 /** The failures as the planner wants them. */

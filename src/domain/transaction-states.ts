@@ -85,7 +85,7 @@ export function describeForeign(device: TouchedDevice, observed: ObservedDevice)
  * driver bind, and once it is right nobody else can take the device between unbind and bind.
  */
 export function stepsTowards(goal: DeviceState, observed: ObservedDevice): readonly Step[] {
-  const { bus, address } = observed;
+  const { address } = observed;
   const steps: Step[] = [];
   if (goal.virtualFunctions !== undefined && goal.virtualFunctions !== observed.virtualFunctions) {
     steps.push({
@@ -103,14 +103,32 @@ export function stepsTowards(goal: DeviceState, observed: ObservedDevice): reado
       previous: observed.autoprobe ?? !goal.autoprobe,
     });
   }
-  if (goal.override !== undefined && goal.override !== observed.override) {
-    const driver = goal.override === null ? null : { module: null, name: goal.override };
-    steps.push({ kind: 'SetOverride', bus, address, driver, previous: observed.override });
+  return [...steps, ...driverSteps(goal, observed)];
+}
+
+/**
+ * An override lets no other driver bind. Where the goal has both a driver and another override (set on a bound device, which the
+ * kernel allows), it is set to the driver for the bind, and to what it shall be afterwards.
+ */
+function driverSteps(goal: DeviceState, observed: ObservedDevice): readonly Step[] {
+  const { bus, address } = observed;
+  const steps: Step[] = [];
+  let override = observed.override;
+  const setOverride = (to: string | null): void => {
+    if (to === override) return;
+    const driver = to === null ? null : { module: null, name: to };
+    steps.push({ kind: 'SetOverride', bus, address, driver, previous: override });
+    override = to;
+  };
+  const wanted = goal.override === undefined ? observed.override : goal.override;
+  const driver = goal.driver === undefined ? observed.driver : goal.driver;
+  const binds = driver !== null && driver !== observed.driver;
+  setOverride(binds && wanted !== null ? driver : wanted);
+  if (observed.driver !== null && observed.driver !== driver) {
+    steps.push({ kind: 'Unbind', bus, address, driver: observed.driver });
   }
-  if (goal.driver !== undefined && goal.driver !== observed.driver) {
-    if (observed.driver !== null) steps.push({ kind: 'Unbind', bus, address, driver: observed.driver });
-    if (goal.driver !== null) steps.push({ kind: 'Bind', bus, address, driver: { module: null, name: goal.driver } });
-  }
+  if (binds) steps.push({ kind: 'Bind', bus, address, driver: { module: null, name: driver } });
+  setOverride(wanted);
   return steps;
 }
 
@@ -140,7 +158,7 @@ function touch(
       if (step.driver !== null && name === null) device.unresolved = true;
       device.initial = { override: step.previous, ...device.initial };
       device.planned = { ...device.planned, override: name };
-      device.ours.overrides.add(step.previous).add(name);
+      device.ours.overrides.add(step.previous).add(name).add(driverAtStart);
       return;
     }
     case 'Unbind':

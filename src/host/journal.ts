@@ -137,6 +137,7 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
   } catch (error) {
     throw toUnwritable(path, error);
   }
+  await syncParents(files, directory);
   return {
     bootId,
     tornBytes: loaded.tornBytes,
@@ -161,6 +162,14 @@ export async function openJournal(options: JournalOptions): Promise<Journal> {
       await closeLog();
     },
   };
+}
+
+// A state directory that was only just made is lost in a power cut unless its parents are on disk too. Those on a read-only or special
+// file system were there before us.
+async function syncParents(files: Files, directory: string): Promise<void> {
+  for (let at = directory.lastIndexOf('/'); at >= 0; at = at === 0 ? -1 : directory.lastIndexOf('/', at - 1)) {
+    await files.syncDirectory(at === 0 ? '/' : directory.slice(0, at)).catch(() => undefined);
+  }
 }
 
 function load(

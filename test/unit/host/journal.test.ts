@@ -280,7 +280,7 @@ describe('a disk that fails', () => {
         await journal.append({ type: 'Begun', id, bootId: boot, at: 1, transaction });
         acknowledged.push(id);
       });
-      for (let turn = random.below(60); turn > 0; turn -= 1) await null;
+      for (let turn = random.below(60); turn > 0; turn -= 1) await Promise.resolve();
       files.powerCut(random);
       const known = [...acknowledged];
       const state = readJournal(files, '/state', 'boot-2');

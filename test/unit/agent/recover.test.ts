@@ -1,0 +1,168 @@
+// What a starting agent makes of what it finds in the journal.
+import { describe, expect, it } from 'vitest';
+import { applyTransaction } from '../../../src/agent/apply-transaction.ts';
+import { recover } from '../../../src/agent/recover.ts';
+import type { Transaction } from '../../../src/domain/step.ts';
+import { labAddresses } from '../../../src/simulation/nodes/lab-node.ts';
+import { identified, type ApplyMachine } from '../../support/apply-machine.ts';
+import { apply, bind, newMachine, stateOf } from '../../support/apply-transactions.ts';
+import { aMember, aTransaction } from '../../support/transactions.ts';
+
+const { nic, hot, pair0, pair1 } = labAddresses;
+
+/** Runs until its n-th call and is killed there; the machine stays as it is. */
+async function cutAfter(machine: ApplyMachine, transaction: Transaction, at: number): Promise<void> {
+  const life = await machine.startLife({ cut: { at, when: 'after' } });
+  await machine.finish(Promise.race([applyTransaction(transaction, life.context), life.cut]));
+}
+
+/** The call after which the device has no driver. */
+async function cutUnbound(machine: ApplyMachine, address: string): Promise<void> {
+  for (let at = 1; stateOf(machine, address) !== '- vfio-pci'; at += 1) {
+    const before = await machine.startLife();
+    await machine.finish(recover(before.context));
+    await before.journal.close();
+    before.kill();
+    await cutAfter(machine, bind(machine, [address], 'vfio_pci'), at);
+  }
+}
+
+describe('recovering', () => {
+  it('has nothing to do after a clean end', async () => {
+    const machine = await newMachine();
+    const life = await machine.startLife();
+    await apply(machine, life, bind(machine, [nic], 'vfio_pci'));
+    await life.journal.close();
+    const next = await machine.startLife();
+    expect((await machine.finish(recover(next.context))).size).toBe(0);
+    expect(next.events).toEqual([]);
+    expect(next.journal.ledger().entries.get(nic)).toMatchObject({ state: 'Taken' });
+  });
+
+  it('touches nothing after a reboot: the record stays, the transaction is over', async () => {
+    const machine = await newMachine();
+    await cutUnbound(machine, nic);
+    machine.kernel.control.reboot();
+    await machine.clock.runUntilIdle(60_000);
+    const rebooted = machine.kernel.control.snapshot();
+    const next = await machine.startLife();
+    expect((await machine.finish(recover(next.context))).size).toBe(0);
+    expect(next.events).toEqual([]);
+    expect(machine.kernel.control.snapshot()).toEqual(rebooted);
+    const entry = next.journal.ledger().entries.get(nic);
+    expect(entry).toMatchObject({ state: 'Taken', originalDriver: 'e1000e' });
+    expect(entry?.bootId).not.toBe(machine.bootId());
+  });
+
+  it('touches nothing after a power cut either', async () => {
+    const machine = await newMachine();
+    await cutUnbound(machine, nic);
+    machine.kernel.control.powerCut();
+    await machine.clock.runUntilIdle(60_000);
+    const rebooted = machine.kernel.control.snapshot();
+    const next = await machine.startLife();
+    await machine.finish(recover(next.context));
+    expect(next.events).toEqual([]);
+    expect(machine.kernel.control.snapshot()).toEqual(rebooted);
+  });
+
+  it('does not touch another device at the address, nor miss one that is gone', async () => {
+    const machine = await newMachine();
+    await cutUnbound(machine, hot);
+    machine.kernel.control.unplug(hot);
+    machine.kernel.control.plug({
+      address: hot,
+      vendor: '1234',
+      device: '11e8',
+      class: '00ff00',
+      parent: '0000:00:09.0',
+    });
+    const replaced = machine.kernel.control.snapshot();
+    const next = await machine.startLife();
+    expect([...(await machine.finish(recover(next.context))).values()]).toMatchObject([{ outcome: 'RolledBack' }]);
+    expect(next.events).toEqual([]);
+    expect(machine.kernel.control.snapshot()).toEqual(replaced);
+    expect(next.journal.ledger().entries.size).toBe(0);
+  });
+
+  it('undoes what is left when one of a group is gone', async () => {
+    const machine = await newMachine();
+    const life = await machine.startLife();
+    machine.kernel.control.failProbe(pair1, 'hang', 'vfio-pci');
+    const outcome = await apply(machine, life, bind(machine, [pair0, pair1], 'vfio_pci'));
+    expect(outcome.outcome).toBe('Stuck');
+    machine.kernel.control.failProbe(pair1, null, 'vfio-pci');
+    await machine.clock.advance(1);
+    machine.kernel.control.unplug(pair1);
+    expect([...(await machine.finish(recover(life.context))).values()]).toMatchObject([{ outcome: 'RolledBack' }]);
+    expect(stateOf(machine, pair0)).toBe('e1000e -');
+  });
+
+  it('does only what it is asked for, and nothing without the lock', async () => {
+    const machine = await newMachine();
+    await cutUnbound(machine, nic);
+    const other = await machine.startLife({ isWriter: () => false });
+    expect((await machine.finish(recover(other.context, new Set(['group:99'])))).size).toBe(0);
+    expect([...(await machine.finish(recover(other.context))).values()]).toMatchObject([{ outcome: 'NotBegun' }]);
+    expect(stateOf(machine, nic)).toBe('- vfio-pci');
+  });
+
+  it('finishes what the kernel shows as done, with the ledger to go with it', async () => {
+    const counting = await newMachine();
+    const counted = await counting.startLife();
+    await apply(counting, counted, bind(counting, [nic], 'vfio_pci'));
+    let finished = 0;
+    for (let at = counted.calls() - 6; at < counted.calls(); at += 1) {
+      const machine = await newMachine();
+      await cutAfter(machine, bind(machine, [nic], 'vfio_pci'), at);
+      const next = await machine.startLife();
+      if (next.journal.open().length === 0 || stateOf(machine, nic) !== 'vfio-pci vfio-pci') continue;
+      finished += 1;
+      expect([...(await machine.finish(recover(next.context))).values()]).toEqual([{ outcome: 'Applied' }]);
+      expect(next.events).toEqual([]);
+      expect(next.journal.ledger().entries.get(nic)).toMatchObject({
+        state: 'Taken',
+        originalDriver: 'e1000e',
+        driver: 'vfio-pci',
+      });
+    }
+    expect(finished).toBeGreaterThan(0);
+  });
+
+  it('commits a change of the ledger alone', async () => {
+    const machine = await newMachine();
+    const life = await machine.startLife();
+    await apply(machine, life, bind(machine, [nic], 'vfio_pci'));
+    const handOver = identified(machine, aTransaction('Bind', [aMember(nic, { policy: 'q' })], [], `device:${nic}`));
+    await life.journal.append({
+      type: 'Begun',
+      id: life.journal.newId(),
+      bootId: machine.bootId(),
+      at: 0,
+      transaction: handOver,
+    });
+    await life.journal.close();
+    const next = await machine.startLife();
+    await machine.finish(recover(next.context));
+    expect(next.journal.ledger().entries.get(nic)).toMatchObject({ policy: 'q', state: 'Taken' });
+  });
+
+  it('a driver whose node never appears is put back', async () => {
+    const machine = await newMachine();
+    const initial = machine.kernel.control.snapshot();
+    const life = await machine.startLife();
+    const hidden = {
+      ...life.context,
+      host: {
+        ...life.context.host,
+        paths: { ...life.context.host.paths, vfio: '/nowhere', vfioCdev: () => '/nowhere' },
+      },
+    };
+    const outcome = await machine.finish(applyTransaction(bind(machine, [nic], 'vfio_pci'), hidden));
+    expect(outcome).toMatchObject({
+      outcome: 'RolledBack',
+      cause: expect.stringContaining('does not appear') as string,
+    });
+    expect(machine.kernel.control.snapshot()).toEqual(initial);
+  });
+});
