@@ -102,6 +102,7 @@ function createMachine({ spec, clock }: SimulatedKernelOptions): Machine {
     damage: [],
     log: [],
     nextPid: 300,
+    events: 0,
     parts: {
       removeDevice: (device) => removeDevice(machine, device),
       addVirtualFunction: (pf, index) => addVirtualFunction(machine, pf, index),

@@ -8,8 +8,18 @@ import { busPath, driversProbe } from './driver-core.ts';
 import type { Errno, Machine } from './machine.ts';
 import { moduleFiles } from './module-files.ts';
 import { loadModule } from './modules.ts';
-import { showLoopback, showVirtualInterface } from './net-children.ts';
-import { allInterfaces, fibTrieText, ifInet6Text, ipv6RouteText, routeText, swapsText } from './proc-text.ts';
+import { presentInterfaces, showLoopback, showVirtualInterface } from './net-children.ts';
+import {
+  fibTrieText,
+  ifInet6Text,
+  interruptsText,
+  ipv6RouteText,
+  memoryMap,
+  netDevText,
+  noConnections,
+  routeText,
+  swapsText,
+} from './proc-text.ts';
 import { startProcess } from './processes.ts';
 import { createLock, immediately } from './scheduler.ts';
 import type { Thread } from './scheduler.ts';
@@ -46,6 +56,7 @@ function forget(machine: Machine, bootId: string): void {
   machine.swaps = [...(machine.spec.swaps ?? [])];
   machine.routes = [...(machine.spec.routes ?? [])];
   machine.nextPid = 300;
+  machine.events = 0;
 }
 
 function makeTrees(machine: Machine): void {
@@ -78,6 +89,9 @@ function makeTrees(machine: Machine): void {
   files.put('/sys/module', { directory: {} });
   files.put('/sys/kernel/iommu_groups', { directory: {} });
   files.put('/sys/block', { directory: {} });
+  files.put('/sys/devices/virtual/misc/vfio', { directory: { dev: '10:196\n' } });
+  files.put('/sys/dev/char/10:196', { link: '../../devices/virtual/misc/vfio' });
+  files.put('/sys/kernel/uevent_seqnum', { computed: true, read: () => `${machine.events}\n` });
   for (const name of ['net', 'block', 'iommu', 'vfio', 'nvme', 'drm', 'graphics']) {
     files.put(`/sys/class/${name}`, { directory: {} });
   }
@@ -100,18 +114,41 @@ function makeTrees(machine: Machine): void {
 function showHostFacts(machine: Machine): void {
   const { files, spec } = machine;
   const text = (path: string, read: () => string): void => files.put(path, { computed: true, read });
-  const interfaces = allInterfaces(spec);
   files.put('/proc/sys/kernel/osrelease', `${spec.release}\n`);
   text('/proc/sys/kernel/random/boot_id', () => `${machine.bootId}\n`);
   text('/proc/sys/kernel/modules_disabled', () => `${machine.modulesDisabled ? 1 : 0}\n`);
   text('/proc/swaps', () => swapsText(machine.swaps));
   text('/proc/uptime', () => `${((machine.clock.monotonic() - machine.bootedAt) / 1000).toFixed(2)} 0.00\n`);
-  text('/proc/1/net/route', () => routeText(machine.routes));
-  text('/proc/1/net/ipv6_route', () => ipv6RouteText(machine.routes));
-  text('/proc/1/net/if_inet6', () => ifInet6Text(interfaces));
-  text('/proc/1/net/fib_trie', () => fibTrieText(interfaces));
+  text('/proc/fb', () => framebuffers(machine));
+  showNetworkFacts(machine, text);
   files.put('/proc/net', { link: '1/net' });
-  if (!files.exists('/proc/cmdline')) files.put('/proc/cmdline', 'BOOT_IMAGE=/boot/vmlinuz root=/dev/root\n');
+  const defaults = {
+    '/proc/cmdline': 'BOOT_IMAGE=/boot/vmlinuz root=/dev/root\n',
+    '/proc/iomem': memoryMap,
+    '/proc/interrupts': interruptsText,
+  };
+  for (const [path, content] of Object.entries(defaults)) if (!files.exists(path)) files.put(path, content);
+}
+
+function showNetworkFacts(machine: Machine, text: (path: string, read: () => string) => void): void {
+  const interfaces = (): ReturnType<typeof presentInterfaces> => presentInterfaces(machine);
+  const routes = (): Machine['routes'] =>
+    machine.routes.filter((route) => interfaces().some(({ name }) => name === route.interface));
+  text('/proc/1/net/route', () => routeText(routes()));
+  text('/proc/1/net/ipv6_route', () => ipv6RouteText(routes(), interfaces()));
+  text('/proc/1/net/if_inet6', () => ifInet6Text(interfaces()));
+  text('/proc/1/net/fib_trie', () => fibTrieText(routes(), interfaces()));
+  text('/proc/1/net/dev', () => netDevText(interfaces().map(({ name }) => name)));
+  text('/proc/1/net/tcp', () => noConnections);
+  text('/proc/1/net/tcp6', () => noConnections);
+}
+
+/** /proc/fb: number and name of each framebuffer. */
+function framebuffers({ files }: Machine): string {
+  const names = [...files.list('/sys/class/graphics')].sort();
+  return names
+    .map((name) => `${name.slice('fb'.length)} ${files.readText(`/sys/class/graphics/${name}/name`)}`)
+    .join('');
 }
 
 /** Anything but a leading `0` turns it on. */

@@ -46,23 +46,24 @@ function showChild(machine: Machine, device: SimDevice, base: string, child: Chi
     case 'infiniband':
       showClassDevice(machine, device, `${base}/infiniband/${child.name}`, 'infiniband', {});
       showClassDevice(machine, device, `${base}/infiniband_verbs/${child.verbs}`, 'infiniband_verbs', {
-        dev: '231:192\n',
+        dev: `${uverbsNumber(child.verbs)}\n`,
         ibdev: `${child.name}\n`,
       });
-      show(machine, device, `/dev/infiniband/${child.verbs}`, { node: 'char', number: '231:192' });
+      show(machine, device, `/dev/infiniband/${child.verbs}`, { node: 'char', number: uverbsNumber(child.verbs) });
   }
 }
 
 function showNvme(machine: Machine, device: SimDevice, base: string, child: ChildSpec & { kind: 'nvme' }): void {
   const directory = `${base}/nvme/${child.controller}`;
+  const number = `241:${trailingNumber(child.controller)}`;
   showClassDevice(machine, device, directory, 'nvme', {
-    dev: '241:0\n',
+    dev: `${number}\n`,
     serial: `${(child.serial ?? '').padEnd(20)}\n`,
     model: `${(child.model ?? 'QEMU NVMe Ctrl').padEnd(40)}\n`,
     state: 'live\n',
     address: `${device.address}\n`,
   });
-  show(machine, device, `/dev/${child.controller}`, { node: 'char', number: '241:0' });
+  show(machine, device, `/dev/${child.controller}`, { node: 'char', number });
   if (child.subsystem === undefined) {
     for (const namespace of child.namespaces) showBlock(machine, directory, namespace);
     return;
@@ -83,18 +84,23 @@ function showNvme(machine: Machine, device: SimDevice, base: string, child: Chil
 function showDisplay(machine: Machine, device: SimDevice, base: string, child: ChildSpec & { kind: 'drm' }): void {
   const nodes = [child.card, ...(child.render === undefined ? [] : [child.render])];
   for (const name of nodes) {
-    const number = `226:${Number(name.replace(/\D/g, ''))}`;
+    const number = `226:${trailingNumber(name)}`;
     showClassDevice(machine, device, `${base}/drm/${name}`, 'drm', { dev: `${number}\n` });
     show(machine, device, `/dev/dri/${name}`, { node: 'char', number });
   }
   if (child.framebuffer === undefined) return;
-  const minor = Number(child.framebuffer.replace(/\D/g, ''));
+  const minor = trailingNumber(child.framebuffer);
   showClassDevice(machine, device, `${base}/graphics/${child.framebuffer}`, 'graphics', {
     dev: `29:${minor}\n`,
     name: 'simpledrmdrmfb\n',
   });
   show(machine, device, `/dev/${child.framebuffer}`, { node: 'char', number: `29:${minor}` });
 }
+
+const trailingNumber = (name: string): number => Number(/\d+$/.exec(name)?.[0] ?? 0);
+
+/** uverbs0 is 231:192, as in drivers/infiniband/core/uverbs_main.c. */
+const uverbsNumber = (verbs: string): string => `231:${192 + trailingNumber(verbs)}`;
 
 /** A directory with its `device` link, and its name in the class. */
 function showClassDevice(
@@ -110,6 +116,10 @@ function showClassDevice(
     machine.files.put(`${directory}/device`, relativeLink(`${directory}/device`, device.path));
   }
   show(machine, device, `/sys/class/${className}/${name}`, relativeLink(`/sys/class/${className}/${name}`, directory));
+  const number = entries['dev']?.trim();
+  if (number !== undefined) {
+    show(machine, device, `/sys/dev/char/${number}`, relativeLink(`/sys/dev/char/${number}`, directory));
+  }
 }
 
 function show(machine: Machine, device: SimDevice, path: string, entry: Parameters<Machine['files']['put']>[1]): void {

@@ -38,6 +38,7 @@ export function* addDevice(machine: Machine, spec: DeviceSpec, pf: SimDevice | n
   showDevice(machine, device);
   const label = groupLabel(machine, device);
   if (label !== null) joinGroup(machine, device, label);
+  machine.events += 1;
   if (machine.autoprobe.get(device.bus) !== false) yield* attach(machine, device);
   if (machine.spec.udev !== false) yield* machine.parts.loadForAlias(device.modalias);
 }
@@ -75,6 +76,7 @@ export function* removeDevice(machine: Machine, device: SimDevice): Thread<void>
   hideDevice(machine, device);
   leaveGroup(machine, device);
   machine.devices.delete(device.address);
+  machine.events += 1;
 }
 
 /** Finds again what is plugged in and not known. */

@@ -82,6 +82,7 @@ export function* releaseDriver(machine: Machine, device: SimDevice): Thread<void
   hideDriver(machine, device, driver);
   yield* driver.remove(device);
   device.driver = null;
+  machine.events += 1;
 }
 
 function* probe(machine: Machine, driver: SimDriver, device: SimDevice): Thread<ProbeResult> {
@@ -109,6 +110,7 @@ function* probe(machine: Machine, driver: SimDriver, device: SimDevice): Thread<
     });
     yield () => false;
   }
+  machine.events += 1;
   return { errno: null, refused: false };
 }
 

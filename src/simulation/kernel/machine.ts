@@ -136,6 +136,8 @@ export interface Machine {
   /** What the kernel logged, newest last. */
   readonly log: string[];
   nextPid: number;
+  /** Events sent to user space since boot; /sys/kernel/uevent_seqnum. */
+  events: number;
   /** Parts that would otherwise import each other in a circle. */
   readonly parts: {
     removeDevice(device: SimDevice): Thread<void>;

@@ -98,7 +98,7 @@ function ownPattern(bus: string, pattern: string): boolean {
 function showModule(machine: Machine, spec: ModuleSpec): void {
   const builtin = spec.builtin === true;
   const parameters = Object.entries(spec.parameters ?? {}).map(([name, value]) => [name, `${value}\n`] as const);
-  if (builtin && parameters.length === 0 && (spec.aliases ?? []).length === 0) return;
+  if (builtin && parameters.length === 0 && !machine.quirks.builtinModules) return;
   const refcnt = (): string => `${referenceCount(machine, spec.name)}\n`;
   machine.files.put(`/sys/module/${spec.name}`, {
     directory: {

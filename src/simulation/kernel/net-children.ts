@@ -2,7 +2,7 @@
 import type { Entry } from '../memory/entry.ts';
 import { relativeLink } from './machine.ts';
 import type { Machine, SimDevice } from './machine.ts';
-import type { KernelSpec, NetSpec } from './spec.ts';
+import type { ChildSpec, KernelSpec, NetSpec } from './spec.ts';
 
 type VirtualInterface = NonNullable<KernelSpec['virtualInterfaces']>[number];
 
@@ -62,6 +62,19 @@ export function linkInterfaces(machine: Machine): void {
       if (upper.type === 'bridge' || upper.type === 'bond') link(`${below}/master`, above);
     }
   }
+}
+
+/** The interfaces there are now, with their addresses. */
+export function presentInterfaces(machine: Machine): readonly NetSpec[] {
+  const loopback: NetSpec = { name: 'lo', ipv4: ['127.0.0.1/8'], ipv6: ['::1/128'] };
+  const children = [...machine.devices.values()].flatMap(({ spec }) => spec.children ?? []);
+  const known = [loopback, ...children.flatMap(interfacesOf), ...(machine.spec.virtualInterfaces ?? [])];
+  return known.filter(({ name, elsewhere }) => elsewhere !== true && machine.files.exists(`/sys/class/net/${name}`));
+}
+
+function interfacesOf(child: ChildSpec): readonly NetSpec[] {
+  if (child.kind === 'net') return [child];
+  return child.kind === 'virtio' ? child.children.flatMap(interfacesOf) : [];
 }
 
 function interfaceEntries(net: NetSpec): Record<string, Entry> {

@@ -1,5 +1,5 @@
 // The texts of /proc that tell what a machine lives on, in the kernel's own formats (proc(5), Documentation/filesystems/proc.rst).
-import type { KernelSpec, MountSpec, NetSpec, RouteSpec } from './spec.ts';
+import type { MountSpec, NetSpec, RouteSpec } from './spec.ts';
 
 /** /proc/PID/mountinfo. */
 export function mountInfo(mounts: readonly MountSpec[]): string {
@@ -32,19 +32,31 @@ export function routeText(routes: readonly RouteSpec[]): string {
   return [head, ...rows].map((row) => `${row.padEnd(127)}\n`).join('');
 }
 
-/** /proc/net/ipv6_route. */
-export function ipv6RouteText(routes: readonly RouteSpec[]): string {
-  const none = '0'.repeat(32);
-  return routes
+/** /proc/net/ipv6_route: what was routed, each own address, and the kernel's own refusal at the end. */
+export function ipv6RouteText(routes: readonly RouteSpec[], interfaces: readonly NetSpec[]): string {
+  const given = routes
     .filter(({ family }) => family === 6)
-    .map((route) => {
-      const [address = '::', length = '0'] = route.destination === 'default' ? [] : route.destination.split('/');
-      const flags = route.gateway === undefined ? '00000001' : '00000003';
-      const target = `${ipv6Hex(address)} ${Number(length).toString(16).padStart(2, '0')}`;
-      const hop = route.gateway === undefined ? none : ipv6Hex(route.gateway);
-      return `${target} ${none} 00 ${hop} 00000400 00000001 00000000 ${flags} ${route.interface.padStart(8)}\n`;
-    })
-    .join('');
+    .map(({ destination, gateway, interface: name }) => {
+      const [address = '::', length = '0'] = destination === 'default' ? [] : destination.split('/');
+      return ipv6Row(address, Number(length), gateway ?? '::', '00000400', gateway === undefined ? 1 : 3, name);
+    });
+  const own = interfaces.flatMap(({ name, ipv6 }) =>
+    (ipv6 ?? []).map((cidr) => ipv6Row(cidr.split('/')[0] ?? '::', 128, '::', '00000000', 0x80200001, name)),
+  );
+  return [...given, ...own, ipv6Row('::', 0, '::', 'ffffffff', 0x00200200, 'lo')].join('');
+}
+
+function ipv6Row(
+  address: string,
+  length: number,
+  gateway: string,
+  metric: string,
+  flags: number,
+  name: string,
+): string {
+  const hex = (value: number, digits: number): string => value.toString(16).padStart(digits, '0');
+  const target = `${ipv6Hex(address)} ${hex(length, 2)} ${ipv6Hex('::')} 00`;
+  return `${target} ${ipv6Hex(gateway)} ${metric} 00000001 00000000 ${hex(flags, 8)} ${name.padStart(8)}\n`;
 }
 
 /** /proc/net/if_inet6. */
@@ -62,30 +74,47 @@ export function ifInet6Text(interfaces: readonly NetSpec[]): string {
 }
 
 /** /proc/net/fib_trie: the only place in /proc that lists the machine's own IPv4 addresses (`/32 host LOCAL`). */
-export function fibTrieText(interfaces: readonly NetSpec[]): string {
+export function fibTrieText(routes: readonly RouteSpec[], interfaces: readonly NetSpec[]): string {
+  const hasDefault = routes.some(({ family, destination }) => family === 4 && destination === 'default');
   const lines = interfaces
     .flatMap(({ ipv4 }) => ipv4 ?? [])
     .map((cidr) => {
       const { address, length } = ipv4Prefix(cidr);
       const network = length === 0 ? 0 : (address & (0xffffffff << (32 - length))) >>> 0;
-      return `     +-- ${dotted(network)}/${length} 2 0 2\n        |-- ${dotted(network)}\n           /${length} link UNICAST\n        |-- ${dotted(address)}\n           /32 host LOCAL\n`;
+      return [
+        `     +-- ${dotted(network)}/${length} 2 0 2\n`,
+        `        |-- ${dotted(network)}\n           /${length} link UNICAST\n`,
+        `        |-- ${dotted(address)}\n           /32 host LOCAL\n`,
+      ].join('');
     })
     .join('');
-  const table = `  +-- 0.0.0.0/0 3 0 5\n${lines}`;
+  const leaf = hasDefault ? '     |-- 0.0.0.0\n        /0 universe UNICAST\n' : '';
+  const table = `  +-- 0.0.0.0/0 3 0 5\n${leaf}${lines}`;
   return `Main:\n${table}Local:\n${table}`;
 }
 
-/** All interfaces a machine starts with, those of devices first. */
-export function allInterfaces(spec: KernelSpec): readonly NetSpec[] {
-  const ofDevices = spec.devices.flatMap(({ children }) => (children ?? []).flatMap(interfacesOf));
-  const loopback: NetSpec = { name: 'lo', ipv4: ['127.0.0.1/8'], ipv6: ['::1/128'] };
-  return [loopback, ...ofDevices, ...(spec.virtualInterfaces ?? [])].filter(({ elsewhere }) => elsewhere !== true);
+/** /proc/net/dev. */
+export function netDevText(names: readonly string[]): string {
+  const head = [
+    'Inter-|   Receive                                                |  Transmit\n',
+    ' face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n',
+  ];
+  const zeros = Array.from({ length: 16 }, () => '0').join('       ');
+  return [...head, ...names.map((name) => `${name.padStart(6)}: ${zeros}\n`)].join('');
 }
 
-function interfacesOf(child: NonNullable<KernelSpec['devices'][number]['children']>[number]): readonly NetSpec[] {
-  if (child.kind === 'net') return [child];
-  return child.kind === 'virtio' ? child.children.flatMap(interfacesOf) : [];
-}
+/** /proc/net/tcp or tcp6 without a connection. */
+export const noConnections =
+  '  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n';
+
+/** /proc/iomem of a machine whose firmware left no framebuffer. */
+export const memoryMap =
+  '00000000-00000fff : Reserved\n00001000-0009fbff : System RAM\n00100000-bfffffff : System RAM\n' +
+  'c0000000-feafffff : PCI Bus 0000:00\nfec00000-fec003ff : IOAPIC 0\n';
+
+/** /proc/interrupts of a machine with interrupt remapping. */
+export const interruptsText =
+  '            CPU0       CPU1\n  24:          0          0  IR-PCI-MSIX-0000:02:00.0    0-edge      nvme0q0\n';
 
 const escapeSpace = (path: string): string => path.replaceAll('\\', '\\134').replaceAll(' ', '\\040');
 

@@ -21,6 +21,8 @@ export interface KernelQuirks {
   readonly powerState: boolean;
   readonly resetMethod: boolean;
   readonly totalMsix: boolean;
+  /** Drivers in the kernel image have their module in sysfs even without parameters; seen on 6.12, not on 6.1. */
+  readonly builtinModules: boolean;
   /** /proc/PID/fdinfo of an open VFIO device names it (6.18). */
   readonly fdinfoNamesDevice: boolean;
 }
@@ -49,6 +51,7 @@ export function quirksOf(release: string): KernelQuirks {
     powerState: since(5, 11),
     resetMethod: since(5, 15),
     totalMsix: since(5, 13),
+    builtinModules: since(6, 12),
     fdinfoNamesDevice: since(6, 18),
   };
 }

@@ -141,6 +141,7 @@ function showGroupNode(machine: Machine, group: SimGroup): void {
   const name = groupNode(group).slice('/dev/vfio/'.length);
   machine.files.put(groupNode(group), { node: 'char', number, content: () => openGroupForReading(group) });
   machine.files.put(`${classPath}/${name}`, { directory: { dev: `${number}\n` } });
+  machine.files.put(`/sys/dev/char/${number}`, relativeLink(`/sys/dev/char/${number}`, `${classPath}/${name}`));
   machine.files.put(`/sys/class/vfio/${name}`, relativeLink(`/sys/class/vfio/${name}`, `${classPath}/${name}`));
 }
 
@@ -151,6 +152,7 @@ function openGroupForReading(group: SimGroup): { readonly errno: string } {
 
 function hideGroupNode(machine: Machine, group: SimGroup): void {
   if (group.minor === null) return;
+  machine.files.drop(`/sys/dev/char/${groupMajor}:${group.minor}`);
   group.minor = null;
   const name = groupNode(group).slice('/dev/vfio/'.length);
   machine.files.drop(groupNode(group));
@@ -165,7 +167,9 @@ function showDevice(machine: Machine, device: SimDevice): void {
   const directory = `${device.path}/vfio-dev/${name}`;
   machine.files.put(directory, { directory: machine.quirks.cdev ? { dev: `${number}\n` } : {} });
   machine.files.put(`/sys/class/vfio-dev/${name}`, relativeLink(`/sys/class/vfio-dev/${name}`, directory));
-  if (machine.quirks.cdev) machine.files.put(cdevNode(device), { node: 'char', number });
+  if (!machine.quirks.cdev) return;
+  machine.files.put(cdevNode(device), { node: 'char', number });
+  machine.files.put(`/sys/dev/char/${number}`, relativeLink(`/sys/dev/char/${number}`, directory));
 }
 
 function hideDevice(machine: Machine, device: SimDevice): void {
@@ -174,6 +178,7 @@ function hideDevice(machine: Machine, device: SimDevice): void {
   machine.files.drop(`${device.path}/vfio-dev`);
   machine.files.drop(`/sys/class/vfio-dev/${name}`);
   machine.files.drop(cdevNode(device));
+  machine.files.drop(`/sys/dev/char/${deviceMajor}:${device.vfioNumber}`);
 }
 
 function noIommuMode(machine: Machine): boolean {
