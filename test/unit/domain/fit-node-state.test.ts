@@ -39,8 +39,17 @@ describe('fitNodeState', () => {
 
   it('leaves 2,000 refused virtual functions in the list, with their sentences cut', () => {
     const message = `the group cannot be viable: ${'0000:3b:00.1 is on mlx5_core, '.repeat(20)}`;
-    const refused = many(2_000, { decision: 'Refused', code: 'GroupNotViable', message });
-    const devices = refused.map(({ health: _, heldBy: _who, driverBefore: _had, ...device }) => device);
+    const devices = many(2_000).map(({ address, id = '', driver = '', iommuGroup = 0, policy = '' }) => {
+      const found = { address, id, class: '020000', driver, bestMatch: 'mlx5_vfio_pci', iommuGroup, numaNode: 1 };
+      return {
+        ...found,
+        decision: 'Refused' as const,
+        code: 'GroupNotViable',
+        driverWanted: 'mlx5_vfio_pci',
+        message,
+        policy,
+      };
+    });
     const fitted = fitNodeState({ devices });
     expect(fitted.devices?.length).toBe(2_000);
     expect(fitted).not.toHaveProperty('omittedDevices');
