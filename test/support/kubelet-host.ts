@@ -39,14 +39,17 @@ export async function until(what: string, holds: () => boolean): Promise<void> {
 }
 
 /** Opens the host; `close` ends every plugin and the kubelet, and removes the directory. */
-export function createKubeletHost(options: Partial<KubeletStandInOptions> = {}) {
+export function createKubeletHost({
+  watchesRegistry = false,
+  ...options
+}: Partial<KubeletStandInOptions> & { readonly watchesRegistry?: boolean } = {}) {
   const root = mkdtempSync(join(tmpdir(), 'kubelet-'));
   const directory = join(root, 'device-plugins');
   const ports = { grpc: createGrpc(), files: createFiles(), clock: createClock(), random: createRandom() };
   const kubelet = new KubeletStandIn(ports, {
     directory,
     podResourcesDirectory: join(root, 'pod-resources'),
-    registryDirectory: null,
+    registryDirectory: watchesRegistry ? join(root, 'plugins_registry') : null,
     ...options,
   });
   const plugins: DevicePluginServer[] = [];
@@ -54,6 +57,7 @@ export function createKubeletHost(options: Partial<KubeletStandInOptions> = {}) 
   return {
     root,
     directory,
+    registryDirectory: join(root, 'plugins_registry'),
     ports,
     kubelet,
     /** Every state that was reported, oldest first. */

@@ -157,6 +157,17 @@ describe('an allocation counts as use', () => {
     expect(used(next)).toEqual([]);
   });
 
+  it('also where an older reading comes in after a newer one', async () => {
+    const store = await open();
+    const begun = clock.monotonic();
+    await clock.advance(10);
+    await store.record([record('a')]);
+    await clock.advance(10);
+    await store.observe([pod('a')], clock.monotonic());
+    await store.observe([], begun);
+    expect(used(store)).toEqual(['a']);
+  });
+
   it('also where a reading that began before it says nothing of it', async () => {
     const store = await open();
     await store.record([record('a')]);
