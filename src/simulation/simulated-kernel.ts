@@ -1,7 +1,7 @@
 // A node's kernel in memory: plugs a machine together from its spec, boots it, and gives the ports that the agent runs on beside
 // the hands that a test or a demo needs (plug, open, mount, fail, hang, reboot).
 import type { KernelWorker } from '../host/ports.ts';
-import type { Clock, Processes, Random } from '../runtime/ports.ts';
+import type { Clock, Processes, Random, Sockets } from '../runtime/ports.ts';
 import { boot } from './kernel/boot.ts';
 import { createKernelControl } from './kernel/control.ts';
 import type { KernelControl } from './kernel/control.ts';
@@ -14,26 +14,37 @@ import { createLock, createScheduler } from './kernel/scheduler.ts';
 import type { KernelSpec } from './kernel/spec.ts';
 import { createMemoryFiles } from './memory-files.ts';
 import type { MemoryFiles } from './memory-files.ts';
+import { createSocketNetwork } from './memory-sockets.ts';
+import { createMortalProcess } from './mortal-process.ts';
+import type { FateOfCall, ProcessPorts } from './mortal-process.ts';
 import { createSimulatedProcesses } from './simulated-processes.ts';
 import { createSimulatedWorker } from './simulated-worker.ts';
 import type { WorkerFaults } from './simulated-worker.ts';
 
-/** What one process of ours sees of the machine. */
-export interface AgentProcess {
-  readonly processes: Processes;
-  readonly worker: KernelWorker;
+/** One process of ours: its ports, which die with it. */
+export interface AgentProcess extends ProcessPorts {
+  readonly alive: boolean;
   /** SIGKILL: the process is gone at once; workers asleep in the kernel stay until it lets them go. */
   kill(): void;
+}
+
+/** What may befall a process. */
+export interface AgentFaults extends WorkerFaults {
+  /** Asked at every asynchronous call of its ports. */
+  readonly fate?: FateOfCall;
 }
 
 /** The simulated machine. */
 export interface SimulatedKernel {
   readonly files: MemoryFiles;
+  /** The first agent process, started with the machine. */
+  readonly agent: AgentProcess;
   /** Ports of the first agent process. */
   readonly processes: Processes;
+  readonly sockets: Sockets;
   readonly worker: KernelWorker;
   /** Starts another process of ours: the agent's next life, or one beside it. */
-  startAgent(faults?: WorkerFaults): AgentProcess;
+  startAgent(faults?: AgentFaults): AgentProcess;
   readonly control: KernelControl;
 }
 
@@ -42,7 +53,8 @@ export interface SimulatedKernelOptions {
   readonly spec: KernelSpec;
   readonly clock: Clock;
   readonly random: Random;
-  readonly faults?: WorkerFaults;
+  /** For the first agent process. */
+  readonly faults?: AgentFaults;
 }
 
 /** Builds the machine and boots it. */
@@ -50,26 +62,43 @@ export function createSimulatedKernel(options: SimulatedKernelOptions): Simulate
   const { clock, random } = options;
   const machine = createMachine(options);
   machine.scheduler.start(boot(machine, bootName(random)));
-  const startAgent = (faults: WorkerFaults = {}): AgentProcess => {
+  const network = createSocketNetwork(machine.files, clock);
+  const startAgent = (faults: AgentFaults = {}): AgentProcess => {
     const process: SimProcess = startProcess(machine, 'vfio-operator');
     machine.files.put('/proc/self', { link: String(process.pid) });
     const worker = createSimulatedWorker(machine, faults);
+    const attached = network.attach();
     const self = { pid: process.pid, startTime: process.startTime };
-    return {
-      processes: createSimulatedProcesses(machine, self),
-      worker,
-      kill: () => {
+    const mortal = createMortalProcess(
+      {
+        files: machine.files,
+        clock,
+        processes: createSimulatedProcesses(machine, self),
+        sockets: attached.sockets,
+        worker,
+      },
+      () => {
+        attached.kill();
         worker.close();
         endProcess(machine, process);
       },
+      faults.fate,
+    );
+    return {
+      ...mortal.ports,
+      kill: mortal.kill,
+      get alive() {
+        return mortal.alive;
+      },
     };
   };
-  const first = startAgent(options.faults);
+  const agent = startAgent(options.faults);
   const control = createKernelControl(machine, {
     clock,
     reboot: () => machine.scheduler.start(boot(machine, bootName(random))),
   });
-  return { files: machine.files, processes: first.processes, worker: first.worker, startAgent, control };
+  const { processes, sockets, worker } = agent;
+  return { files: machine.files, agent, processes, sockets, worker, startAgent, control };
 }
 
 function createMachine({ spec, clock }: SimulatedKernelOptions): Machine {
