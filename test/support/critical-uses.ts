@@ -51,7 +51,7 @@ const otherUses: readonly CriticalUse[] = [
     },
     code: 'ActiveGpu',
     proof: /process ffmpeg \(4711\) has \/dev\/dri\/renderD128 open \(\/proc\/4711\/fd\)/,
-    sources: ['/proc/4711/fd', init],
+    sources: ['/proc/4711/fd', '/sys/dev/char', init],
   },
   {
     name: 'NVIDIA node open',
@@ -64,6 +64,61 @@ const otherUses: readonly CriticalUse[] = [
     code: 'ActiveGpu',
     proof: /process python3 \(4711\) has \/dev\/nvidia3 open/,
     sources: ['/proc/4711/fd', init],
+  },
+  {
+    name: 'compute node of amdgpu open',
+    make(host) {
+      host.device({ ...gpu, classCode: '038000' });
+      host.process(4711, 'rocm');
+      host.open(4711, '/dev/kfd', 'char', '235:0');
+    },
+    code: 'ActiveGpu',
+    proof: /process rocm \(4711\) has \/dev\/kfd open/,
+    sources: ['/proc/4711/fd', init],
+  },
+  {
+    name: 'a framebuffer that the command line maps a console to',
+    make(host) {
+      const path = host.device(gpu);
+      host.files.put('/proc/cmdline', 'quiet fbcon=map:01\n');
+      host.files.put('/proc/fb', '0 astdrmfb\n1 amdgpudrmfb\n');
+      host.files.put('/sys/class/graphics/fb0', { directory: {} });
+      host.files.put(`${path}/graphics/fb1`, { directory: {} });
+      host.files.put('/sys/class/graphics/fb1', { link: `${path}/graphics/fb1` });
+    },
+    code: 'BootDisplay',
+    proof: /fb1 is the console's framebuffer/,
+    sources: ['/sys/class/graphics'],
+  },
+  {
+    name: 'boot_display of a DRM card',
+    make(host) {
+      const path = host.device({ ...gpu, classCode: '030200' });
+      host.files.put(`${path}/drm/card1/boot_display`, '1\n');
+      host.files.put('/sys/class/drm/card1', { link: `${path}/drm/card1` });
+    },
+    code: 'BootDisplay',
+    proof: /\/sys\/class\/drm\/card1\/boot_display is 1/,
+    sources: [],
+  },
+  {
+    name: "the console's serial port",
+    make(host) {
+      const path = host.device({ address: subject, classCode: '070002', driver: 'serial' });
+      host.files.put('/sys/class/tty/console/active', 'tty0 ttyS4\n');
+      host.files.put(`${path}/tty/ttyS4`, { directory: {} });
+      host.files.put('/sys/class/tty/ttyS4', { link: `${path}/tty/ttyS4` });
+    },
+    code: 'SystemDevice',
+    proof: /it carries the console ttyS4/,
+    sources: ['/sys/class'],
+  },
+  {
+    name: 'a peripheral of the chipset',
+    make: (host) => void host.device({ address: subject, classCode: '088000', driver: null }),
+    code: 'SystemDevice',
+    proof: /088000: a peripheral of the chipset/,
+    sources: [],
   },
   {
     name: 'host bridge',

@@ -250,6 +250,16 @@ export const storageUses: readonly CriticalUse[] = [
     sources: ['/proc/4711/fd'],
   },
   {
+    name: 'exported by the kernel over NVMe-oF',
+    make(host) {
+      addNvme(host);
+      host.files.put('/sys/kernel/config/nvmet/subsystems/nqn.a/namespaces/1/device_path', '/dev/nvme0n1\n');
+    },
+    code: 'StorageInUse',
+    proof: /nvme0n1 is exported to other machines \(\/sys\/kernel\/config\/nvmet\/subsystems\/nqn\.a/,
+    sources: [listing],
+  },
+  {
     name: 'claimed by an array that nobody mounts',
     make(host) {
       addPartitionedNvme(host);

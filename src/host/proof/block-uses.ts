@@ -32,6 +32,7 @@ export function proveBlockUses(pass: ProofPass, sources: BlockSources): void {
   }
   noteSuperblocks(pass, chains);
   noteSwaps(pass, chains);
+  noteExports(pass, chains);
   for (const device of sources.topology.devices.values()) {
     if (device.backing !== null) noteBackingFile(pass, sources, chains, device);
     if (device.holders.length > 0) {
@@ -196,6 +197,24 @@ function noteSwaps(pass: ProofPass, chains: Chains): void {
     else chains.root(device, `is swap (${source})`);
   }
   if (!whole) pass.notes.blind(withStorage(pass, chains.topology), source, 'this is not a whole list of swap areas');
+}
+
+// Disks that the kernel itself serves to others, over NVMe-oF or SCSI: it opens them, and no process shows it.
+function noteExports(pass: ProofPass, chains: Chains): void {
+  const root = `${pass.paths.sys}/kernel/config`;
+  const below = (path: string): readonly string[] =>
+    (valueOf(pass.evidence.names(path)) ?? []).map((name) => `${path}/${name}`);
+  const attributes = [
+    ...below(`${root}/nvmet/subsystems`).flatMap((subsystem) =>
+      below(`${subsystem}/namespaces`).map((namespace) => `${namespace}/device_path`),
+    ),
+    ...below(`${root}/target/core`).flatMap((adapter) => below(adapter).map((store) => `${store}/udev_path`)),
+  ];
+  for (const attribute of attributes) {
+    const path = valueOf(pass.evidence.text(attribute))?.trim() ?? '';
+    const device = path.startsWith('/dev/') ? chains.ofPath(path) : null;
+    if (device !== null) chains.use(device, `is exported to other machines (${attribute})`);
+  }
 }
 
 // An attached loop device keeps its file open in the kernel, where no process shows it. The path is as the attaching process saw it.

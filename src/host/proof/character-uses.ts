@@ -29,6 +29,10 @@ export function proveCharacterUses(pass: ProofPass, open: OpenFiles, foreign: Fa
   const concerned = withUsers(pass);
   if (foreign !== null) pass.notes.blind(concerned, foreign.source, foreign.why);
   for (const { source, why } of open.blind) pass.notes.blind(concerned, source, why);
+  // Without this directory no number leads anywhere.
+  const numbers = `${pass.paths.sys}/dev/char`;
+  const listed = pass.evidence.stat(numbers);
+  if ('errno' in listed) pass.notes.blind(concerned, numbers, `stat: ${listed.errno}`);
   for (const node of open.nodes) {
     if (node.kind !== 'char') continue;
     if (!noteNvidia(pass, node) && !noteKfd(pass, node)) noteClass(pass, node);

@@ -14,7 +14,13 @@ export function proveVfioHolders(pass: ProofPass, open: OpenFiles, foreign: Fail
   const explained = new Set<string>();
   for (const node of open.nodes) {
     if (node.kind !== 'char') continue;
-    if (/\/vfio\/devices\//.test(node.path)) explained.add(node.pid);
+    const cdev = /\/vfio\/devices\/([^/ ]+)/.exec(node.path)?.[1];
+    if (cdev !== undefined) {
+      explained.add(node.pid);
+      // By its name too, should sysfs not lead from its number to the device.
+      const named = wantedWhere(pass, (device) => device.vfioDevice === cdev);
+      pass.notes.hold(named, `${node.who} has ${node.path} open`);
+    }
     const group = groupOf(pass, node);
     if (group === null) continue;
     explained.add(node.pid);

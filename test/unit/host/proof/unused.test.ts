@@ -76,6 +76,13 @@ const cases: readonly { readonly name: string; readonly make: (host: ProofHost) 
     },
   },
   {
+    name: 'an add-in card that calls itself a system peripheral',
+    make(host) {
+      host.device({ address: '0000:00:01.0', classCode: '060400', isBridge: true, driver: 'pcieport', idle: true });
+      host.device({ address: subject, behind: '0000:00:01.0', vendor: '10ee', classCode: '058000', driver: 'xdma' });
+    },
+  },
+  {
     name: 'a data streaming accelerator on a root bus',
     make: (host) =>
       void host.device({ address: subject, vendor: '8086', device: '0b25', classCode: '088000', driver: 'idxd' }),

@@ -71,6 +71,13 @@ describe('holders of VFIO devices', () => {
     ]);
   });
 
+  it('knows a VFIO cdev by its name where sysfs does not lead to its device', async () => {
+    const host = hostOnVfio();
+    host.files.drop('/sys/dev/char');
+    host.open(4711, '/dev/vfio/devices/vfio1', 'char', '511:1');
+    expect((await host.prove()).holders.map(({ address }) => address)).toEqual([sibling]);
+  });
+
   it('reads the device from fdinfo where the kernel tells it', async () => {
     const host = hostOnVfio();
     host.files.put('/proc/4711/fd/9', { link: 'anon_inode:[vfio-device]' });
