@@ -1,7 +1,6 @@
 // The last good version of every policy file, in the state directory, so that a file that turned bad keeps it over a restart too.
 import { FileError } from '../runtime/ports.ts';
 import type { Files } from '../runtime/ports.ts';
-import { writeDurably } from '../runtime/durable-file.ts';
 import type { PoliciesInForce } from '../kube/merge-policy-files.ts';
 import { readPolicyDocument } from '../kube/policy-documents.ts';
 import type { PolicyDocument } from '../kube/policy-documents.ts';
@@ -21,11 +20,6 @@ export function formatKeptPolicies(directory: string, inForce: PoliciesInForce):
     documents: documents?.map(({ document, line }) => ({ line, document })) ?? null,
   }));
   return `${JSON.stringify({ version: formatVersion, directory, files })}\n`;
-}
-
-/** Keeps durably. Throws `FileError`. */
-export async function keepPolicies(files: Files, path: string, text: string): Promise<void> {
-  await writeDurably(files, path, text);
 }
 
 /** Reads what was kept. What another directory held says nothing about this one. */

@@ -7,9 +7,10 @@ import type { MergedPolicies, PoliciesInForce } from '../kube/merge-policy-files
 import type { DocumentProblem } from '../kube/policy-documents.ts';
 import { readPolicyFiles } from '../kube/read-policy-files.ts';
 import type { ReadPolicyFile } from '../kube/read-policy-files.ts';
+import { writeDurably } from '../runtime/durable-file.ts';
 import { FileError } from '../runtime/ports.ts';
 import type { Clock, Files, Timer, Watch } from '../runtime/ports.ts';
-import { formatKeptPolicies, keepPolicies, readKeptPolicies } from './kept-policies.ts';
+import { formatKeptPolicies, readKeptPolicies } from './kept-policies.ts';
 
 /** The policies in force, and everything that is wrong with the files now. */
 export interface PolicySnapshot {
@@ -109,7 +110,7 @@ export async function openPolicyDirectory(options: PolicyDirectoryOptions): Prom
     const text = formatKeptPolicies(directory, policies);
     if (text === keptText) return;
     try {
-      await keepPolicies(files, keptFile, text);
+      await writeDurably(files, keptFile, text);
       keptText = text;
       keepingProblem = null;
     } catch (error) {

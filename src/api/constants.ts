@@ -1,20 +1,16 @@
-// Names of the API: group, version, kinds, condition types and reasons. What the CRDs say in YAML, the programs read from here.
+// Names of the API: version, kinds, condition types and reasons. What the CRDs say in YAML, the programs read from here.
 
-export const apiGroup = 'vfio-operator.dev';
-export const apiVersionName = 'v1alpha1';
 export const apiVersion = 'vfio-operator.dev/v1alpha1';
 
 export const policyKind = 'VfioPolicy';
-export const policyPlural = 'vfiopolicies';
 export const nodeStateKind = 'VfioNodeState';
-export const nodeStatePlural = 'vfionodestates';
 
 /** Present always, on both kinds. */
 export const readyCondition = 'Ready';
 /** Present only while True, on both kinds (kstatus reads an absent one as False). */
 export const reconcilingCondition = 'Reconciling';
 export const stalledCondition = 'Stalled';
-/** Of a node state alone, present always. */
+/** Of a node state alone, present always (Registered: only on a node with kubelet). */
 export const policiesKnownCondition = 'PoliciesKnown';
 export const hostReadableCondition = 'HostReadable';
 export const registeredCondition = 'Registered';

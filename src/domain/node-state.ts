@@ -91,7 +91,7 @@ export function toNodeState(input: NodeStateInput): VfioNodeState {
 }
 
 /** Devices by decision, with every count there. */
-export function countDecisions(decisions: readonly Pick<Decision, 'kind'>[]): Required<VfioDeviceCounts> {
+function countDecisions(decisions: readonly Pick<Decision, 'kind'>[]): Required<VfioDeviceCounts> {
   const count = (kind: DecisionKind): number => decisions.filter((decision) => decision.kind === kind).length;
   return {
     bind: count('Bind'),

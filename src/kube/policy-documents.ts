@@ -51,11 +51,6 @@ export function parsePolicyFile(text: string, file: string): PolicyFile {
   return problems.length === 0 ? { documents: kept, problems } : { documents: [], problems };
 }
 
-/** One line for a person: `gpu.yaml:12: spec.devices[0].vendor: ...`. */
-export function formatDocumentProblem({ file, line, path, message }: DocumentProblem): string {
-  return [line === 0 ? file : `${file}:${line}`, ...(path === '' ? [] : [path]), message].join(': ');
-}
-
 /** Checks one document that is a plain value already, such as a kept good version. */
 export function readPolicyDocument(
   value: unknown,

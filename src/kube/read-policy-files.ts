@@ -16,7 +16,7 @@ export interface ReadPolicyFile extends PolicyFile {
 export type ReadPolicyFiles = { readonly files: ReadonlyMap<string, ReadPolicyFile> } | { readonly failure: string };
 
 /** Longest file that is read, in bytes. */
-export const maxPolicyFileBytes = 1024 * 1024;
+const maxPolicyFileBytes = 1024 * 1024;
 const maxFiles = 512;
 
 /**
@@ -46,7 +46,7 @@ export function readPolicyFiles(
 }
 
 /** Whether a name in the directory is that of a policy file. */
-export function isPolicyFileName(name: string): boolean {
+function isPolicyFileName(name: string): boolean {
   return /^[^.#].*\.(yaml|yml|json)$/.test(name);
 }
 

@@ -14,7 +14,7 @@ export interface YamlDocument {
 }
 
 /** The text is no YAML. */
-export interface YamlProblem {
+interface YamlProblem {
   readonly line: number;
   readonly message: string;
 }
