@@ -25,7 +25,7 @@ export interface TargetChoice {
 const policyEntries = new WeakMap<Policy, readonly AliasEntry[]>();
 
 /** The policy's declared aliases as table entries, the same list for the same policy. */
-function entriesOf(policy: Policy): readonly AliasEntry[] {
+export function declaredEntries(policy: Policy): readonly AliasEntry[] {
   const known = policyEntries.get(policy);
   if (known !== undefined) return known;
   const entries = policy.driver.aliases.map((alias, index): AliasEntry => ({
@@ -46,7 +46,7 @@ export function chooseTarget(
   aliases: AliasTable,
   catalog: ModuleCatalog,
 ): TargetChoice {
-  const choice = chooseDriver(device, aliases, catalog, { policyAliases: entriesOf(policy) });
+  const choice = chooseDriver(device, aliases, catalog, { policyAliases: declaredEntries(policy) });
   const refuse = (code: TargetRefusal['code'], message: string): TargetChoice => ({
     choice,
     target: null,

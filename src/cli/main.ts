@@ -1,0 +1,82 @@
+// The command line's entry: builds the adapters, reads the arguments, runs one command, ends with its exit code.
+import { createKernelWorker } from '../host/kernel-worker-adapter.ts';
+import { createDiskReader } from '../host/proof/disk-reader-adapter.ts';
+import { readOwnAddresses } from '../host/proof/own-addresses-adapter.ts';
+import { createClock } from '../runtime/clock-adapter.ts';
+import { createFiles } from '../runtime/files-adapter.ts';
+import { createSockets } from '../runtime/sockets-adapter.ts';
+import type { CliParts } from './cli-parts.ts';
+import { runCommandLine, wantsColour } from './config.ts';
+import { CommandFailed, exitCodes, type ExitCode } from './exit-codes.ts';
+import { createTerminal } from './terminal.ts';
+
+/** Runs the command line and ends the process. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // A reader that has seen enough (`| head`) is no failure.
+  process.stdout.on('error', (error) => {
+    if ('code' in error && error.code === 'EPIPE') process.exit(exitCodes.ok);
+    throw error;
+  });
+  const terminal = createTerminal(
+    (text) => void process.stdout.write(text),
+    (text) => void process.stderr.write(text),
+    { colour: wantsColour(process.stdout.isTTY) },
+  );
+  const clock = createClock();
+  const worker = createKernelWorker({ entry: workerEntry() });
+  const parts: CliParts = {
+    files: createFiles(),
+    clock,
+    sockets: createSockets(),
+    terminal,
+    worker,
+    proofs: { disks: createDiskReader(process.execPath), ownAddresses: readOwnAddresses('/proc') },
+    readPods: async (socket) => {
+      const [{ createGrpc }, { readPodResources }] = await Promise.all([
+        import('../kubelet/grpc-adapter.ts'),
+        import('../kubelet/pod-resources.ts'),
+      ]);
+      return readPodResources({ grpc: createGrpc(), clock }, socket);
+    },
+    writer: async () => {
+      const [{ createGrpc }, { createProcesses }, { createRandom }] = await Promise.all([
+        import('../kubelet/grpc-adapter.ts'),
+        import('../runtime/processes-adapter.ts'),
+        import('../runtime/random-adapter.ts'),
+      ]);
+      return { grpc: createGrpc(), processes: createProcesses(), random: createRandom() };
+    },
+    toYaml: async (value) => (await import('yaml')).stringify(value),
+  };
+  const code = await run(argv, parts);
+  worker.close();
+  // A kernel call that does not return keeps its worker, which must not keep us.
+  process.stdout.write('', () => process.exit(code));
+}
+
+async function run(argv: readonly string[], parts: CliParts): Promise<ExitCode> {
+  try {
+    return await runCommandLine(argv, {
+      devices: async (options) => (await import('./devices-command.ts')).runDevices(options, parts),
+      match: async (options) => (await import('./match-command.ts')).runMatch(options, parts),
+      plan: async (options) => (await import('./plan-command.ts')).runPlan(options, parts),
+      explain: async (options) => (await import('./explain-command.ts')).runExplain(options, parts),
+      status: async (options) => (await import('./status-command.ts')).runStatus(options, parts),
+      release: async (options) => (await import('./release-command.ts')).runRelease(options, parts),
+    });
+  } catch (error) {
+    if (error instanceof CommandFailed) {
+      parts.terminal.note(error.message);
+      return error.exitCode;
+    }
+    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    parts.terminal.note(`vfio-operator failed: ${message}`);
+    return exitCodes.failure;
+  }
+}
+
+/** The worker is a bundle of its own beside ours; run from the sources, its source file. */
+function workerEntry(): string {
+  const entry = import.meta.url.endsWith('.ts') ? '../host/kernel-worker.ts' : './kernel-worker.mjs';
+  return new URL(entry, import.meta.url).pathname;
+}

@@ -1,0 +1,73 @@
+// `plan`: what the agent would do on this node now, with every step, and why not where it would not. Plans and prints, no more.
+import { describeStep, type Transaction } from '../domain/step.ts';
+import { printAnswer, type CliParts, type OutputFormat } from './cli-parts.ts';
+import { exitCodes, type ExitCode } from './exit-codes.ts';
+import { lookAtNode, type NodeLook } from './look-at-node.ts';
+import type { NodeOptions } from './node-options.ts';
+import { renderDecisions, renderTransaction } from './render-decisions.ts';
+import { indent } from './render-table.ts';
+import { joinSections, renderUnread } from './render-unread.ts';
+import type { Paint } from './terminal.ts';
+
+export interface PlanOptions extends NodeOptions {
+  readonly output: OutputFormat;
+}
+
+/** The command. `ok` whether or not there is anything to do; bad policy files are `usage`. */
+export async function runPlan(options: PlanOptions, parts: CliParts): Promise<ExitCode> {
+  const look = await lookAtNode(options, parts);
+  await printAnswer(parts, options.output, toPlanAnswer(look), () => renderPlan(look, parts.terminal.paint));
+  return exitCodes.ok;
+}
+
+/** The plan as data: steps carry the sentence that people read. */
+export function toPlanAnswer({ input, plan, assumptions, unread }: NodeLook): object {
+  const { decisions, dryRun, policyProblems } = plan;
+  return {
+    node: input.node.name,
+    kernel: input.inventory.kernel.release,
+    decisions,
+    transactions: plan.transactions.map(toTransactionView),
+    dryRun,
+    policyProblems,
+    assumptions,
+    unread,
+  };
+}
+
+function toTransactionView({ key, kind, group, members, steps }: Transaction): object {
+  return {
+    key,
+    kind,
+    group,
+    members: members.map(({ identity, role, policy }) => ({ address: identity.address, role, policy })),
+    steps: steps.map((step) => ({ ...step, description: describeStep(step) })),
+  };
+}
+
+/** The plan for a person. */
+export function renderPlan({ input, plan, policyOrigin, assumptions, unread }: NodeLook, paint: Paint): string {
+  const { decisions, transactions, dryRun, policyProblems } = plan;
+  const kernel = input.inventory.kernel.release === '' ? 'unknown' : input.inventory.kernel.release;
+  const section = (title: string, text: string): string => `${paint('bold', title)}\n${indent(text)}`;
+  return joinSections([
+    `Node ${input.node.name}, kernel ${kernel}. Policies: ${policyOrigin}.`,
+    assumptions.map((text) => paint('warn', text)).join('\n'),
+    decisions.length === 0
+      ? 'No policy of this node wants a device, and none is ours.'
+      : renderDecisions(decisions, paint),
+    transactions.length === 0
+      ? 'Nothing to do.'
+      : section('Steps', transactions.map((one) => renderTransaction(one, paint)).join('\n')),
+    dryRun.length === 0
+      ? ''
+      : section('Dry run: what these policies would do if they were enforced', renderDecisions(dryRun, paint)),
+    policyProblems.length === 0
+      ? ''
+      : section(
+          'Policies that cannot be planned',
+          policyProblems.map(({ policy, code, message }) => `${policy}: ${paint('bad', code)}: ${message}`).join('\n'),
+        ),
+    renderUnread(unread, paint),
+  ]);
+}
