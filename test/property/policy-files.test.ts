@@ -1,5 +1,5 @@
 // Policy files under arbitrary input: reading never throws and never takes what it should not; what is in force is not lost by slips.
-import fc from 'fast-check';
+import { array, assert, constantFrom, dictionary, letrec, oneof, property, string, tuple } from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { parsePolicy } from '../../src/domain/parse-policy.ts';
 import { documentsInForce, mergePolicyFiles } from '../../src/kube/merge-policy-files.ts';
@@ -26,21 +26,21 @@ const fields = [
   'matchLabels',
   '__proto__',
 ];
-const anyField = fc.oneof(fc.constantFrom(...fields), fc.string({ maxLength: 4 }));
-const { value: anyValue } = fc.letrec<{ value: unknown }>((tie) => ({
-  value: fc.oneof(
+const anyField = oneof(constantFrom(...fields), string({ maxLength: 4 }));
+const { value: anyValue } = letrec<{ value: unknown }>((tie) => ({
+  value: oneof(
     { maxDepth: 5 },
-    fc.constantFrom(null, true, 0, -1, 1.5, '15b3', 'vfio-operator.dev/v1alpha1', 'VfioPolicy', 'a/b', ''),
-    fc.array(tie('value'), { maxLength: 3 }),
-    fc.dictionary(anyField, tie('value'), { maxKeys: 5 }),
+    constantFrom(null, true, 0, -1, 1.5, '15b3', 'vfio-operator.dev/v1alpha1', 'VfioPolicy', 'a/b', ''),
+    array(tie('value'), { maxLength: 3 }),
+    dictionary(anyField, tie('value'), { maxKeys: 5 }),
   ),
 }));
 
 describe('parsePolicyFile', () => {
   it('answers any text with documents or problems, never both, never neither for what says something', () => {
-    const anyText = fc.oneof(fc.string(), fc.string({ unit: fc.constantFrom(...'-:{}[]"\n #&*!|> abk') }));
-    fc.assert(
-      fc.property(anyText, (text) => {
+    const anyText = oneof(string(), string({ unit: constantFrom(...'-:{}[]"\n #&*!|> abk') }));
+    assert(
+      property(anyText, (text) => {
         const { documents, problems } = parsePolicyFile(text, 'any.yaml');
         expect(documents).toEqual([]);
         for (const { line } of problems) expect(line).toBeGreaterThanOrEqual(1);
@@ -50,8 +50,8 @@ describe('parsePolicyFile', () => {
   });
 
   it('takes no wide selector and no unknown field, whatever the document', () => {
-    fc.assert(
-      fc.property(anyValue, (spec) => {
+    assert(
+      property(anyValue, (spec) => {
         const document = {
           apiVersion: 'vfio-operator.dev/v1alpha1',
           kind: 'VfioPolicy',
@@ -84,11 +84,11 @@ const fileTexts = ['one', 'two', 'three'].flatMap((name) =>
       `apiVersion: vfio-operator.dev/v1alpha1\nkind: VfioPolicy\nmetadata: { name: ${name} }\nspec: { devices: [{ vendor: "${vendor}" }] }\n`,
   ),
 );
-const fileText = fc.oneof(
-  fc.constantFrom('', 'kind: [', ...fileTexts),
-  fc.tuple(fc.constantFrom(...fileTexts), fc.constantFrom(...fileTexts)).map((texts) => texts.join('---\n')),
+const fileText = oneof(
+  constantFrom('', 'kind: [', ...fileTexts),
+  tuple(constantFrom(...fileTexts), constantFrom(...fileTexts)).map((texts) => texts.join('---\n')),
 );
-const directoryState = fc.dictionary(fc.constantFrom('a.yaml', 'b.yaml', 'c.yaml'), fileText);
+const directoryState = dictionary(constantFrom('a.yaml', 'b.yaml', 'c.yaml'), fileText);
 
 function readState(state: Readonly<Record<string, string>>): Map<string, ReadPolicyFile> {
   return new Map(Object.entries(state).map(([name, text]) => [name, { name, text, ...parsePolicyFile(text, name) }]));
@@ -96,8 +96,8 @@ function readState(state: Readonly<Record<string, string>>): Map<string, ReadPol
 
 describe('mergePolicyFiles', () => {
   it('keeps every name once, keeps what bad files may hold, and comes to rest', () => {
-    fc.assert(
-      fc.property(fc.array(directoryState, { minLength: 1, maxLength: 6 }), (history) => {
+    assert(
+      property(array(directoryState, { minLength: 1, maxLength: 6 }), (history) => {
         let inForce: PoliciesInForce = new Map();
         for (const state of history) {
           const before = inForce;
@@ -128,8 +128,8 @@ describe('mergePolicyFiles', () => {
   });
 
   it('does not depend on the order in which files are read', () => {
-    fc.assert(
-      fc.property(directoryState, directoryState, (first, second) => {
+    assert(
+      property(directoryState, directoryState, (first, second) => {
         const before = mergePolicyFiles(readState(first), new Map()).inForce;
         const read = readState(second);
         const reversed = new Map([...read].toReversed());
