@@ -24,8 +24,10 @@ export function driverMatches(driver: SimDriver, device: SimDevice): boolean {
 export function* bind(machine: Machine, driver: SimDriver, text: string): Thread<Errno> {
   const device = findDevice(machine, driver.bus, text);
   if (device === null || !driverMatches(driver, device)) return 'ENODEV';
+  if (!machine.quirks.bindTellsErrno && device.driver !== null) return 'ENODEV';
   return yield* locked(device.lock, function* () {
     const { errno } = yield* probe(machine, driver, device);
+    if (!machine.quirks.bindTellsErrno && errno !== null) return 'ENODEV';
     return errno === 'EPROBE_DEFER' ? 'EAGAIN' : errno;
   });
 }

@@ -21,6 +21,14 @@ export interface KernelQuirks {
   readonly powerState: boolean;
   readonly resetMethod: boolean;
   readonly totalMsix: boolean;
+  /** `bind` tells the probe's errno (5.14). Before, everything but success is ENODEV, also a device that is bound already. */
+  readonly bindTellsErrno: boolean;
+  /** What opening a device of a group that is not viable fails with: EPERM from DMA ownership on, EINVAL before. */
+  readonly notViable: string;
+  /** sriov_numvfs beyond 16 bits is EINVAL; ERANGE on 5.10. */
+  readonly sriovOverflow: string;
+  /** A group's node stays as long as somebody has it open, even when its last device has left VFIO; seen on 5.10, not on 6.1. */
+  readonly openGroupStays: boolean;
   /** Drivers in the kernel image have their module in sysfs even without parameters; seen on 6.12, not on 6.1. */
   readonly builtinModules: boolean;
   /** /proc/PID/fdinfo of an open VFIO device names it (6.18). */
@@ -51,6 +59,10 @@ export function quirksOf(release: string): KernelQuirks {
     powerState: since(5, 11),
     resetMethod: since(5, 15),
     totalMsix: since(5, 13),
+    bindTellsErrno: since(5, 14),
+    notViable: since(5, 19) ? 'EPERM' : 'EINVAL',
+    sriovOverflow: since(6, 1) ? 'EINVAL' : 'ERANGE',
+    openGroupStays: !since(6, 1),
     builtinModules: since(6, 12),
     fdinfoNamesDevice: since(6, 18),
   };

@@ -8,7 +8,8 @@ import type { Thread } from './scheduler.ts';
 /** `sriov_numvfs`. */
 export function* setVirtualFunctions(machine: Machine, device: SimDevice, text: string): Thread<Errno> {
   const wanted = parseNumber(text);
-  if (wanted === null || wanted > 0xffff) return 'EINVAL';
+  if (wanted === null) return 'EINVAL';
+  if (wanted > 0xffff) return machine.quirks.sriovOverflow;
   const sriov = 'sriov' in device.spec ? device.spec.sriov : undefined;
   if (sriov === undefined || wanted > sriov.total) return 'ERANGE';
   return yield* locked(device.lock, function* () {

@@ -37,8 +37,7 @@ export function* removeVfio(machine: Machine, device: SimDevice): Thread<void> {
   device.vfioNumber = null;
   const { group } = device;
   if (group === null) return;
-  const others = [...group.members].some((member) => member !== device && member.vfioNumber !== null);
-  if (!others) hideGroupNode(machine, group);
+  if (!hasVfioMember(group) && !(machine.quirks.openGroupStays && group.openFiles > 0)) hideGroupNode(machine, group);
   if (group.noIommu) leaveGroup(machine, device);
 }
 
@@ -62,13 +61,15 @@ export function openByGroup(
   const node = machine.files.find(groupNode(group));
   if (node === null) return 'ENOENT';
   if (group.openFiles > 0) return 'EBUSY';
-  if (devices.length > 0 && !isViable(machine, group)) return 'EPERM';
+  if (devices.length > 0 && !isViable(machine, group)) return machine.quirks.notViable;
   if (devices.some((device) => device.vfioNumber === null || device.group !== group)) return 'ENODEV';
   group.openFiles += 1;
   const attached = devices.length > 0;
   if (attached) group.owned = true;
   if (attached) openContainer(machine, process);
-  const fds = [addFd(machine, process, { text: groupNode(group), node, device: null, close: () => closeGroup(group) })];
+  const fds = [
+    addFd(machine, process, { text: groupNode(group), node, device: null, close: () => closeGroup(machine, group) }),
+  ];
   for (const device of devices) {
     group.openFiles += 1;
     fds.push(openDeviceFile(machine, process, device, group));
@@ -87,7 +88,7 @@ export function openByCdev(
   const { group } = device;
   if (device.vfioNumber === null || node === null || group === null) return 'ENOENT';
   if (bound && group.openFiles > 0 && !group.owned) return 'EBUSY';
-  if (bound && !isViable(machine, group)) return 'EPERM';
+  if (bound && !isViable(machine, group)) return machine.quirks.notViable;
   device.users += 1;
   if (bound) {
     group.openFiles += 1;
@@ -95,7 +96,7 @@ export function openByCdev(
   }
   const close = (): void => {
     device.users -= 1;
-    if (bound) closeGroup(group);
+    if (bound) closeGroup(machine, group);
   };
   return [addFd(machine, process, { text: cdevNode(device), node, device, close })];
 }
@@ -109,15 +110,19 @@ function openDeviceFile(machine: Machine, process: SimProcess, device: SimDevice
   device.users += 1;
   const close = (): void => {
     device.users -= 1;
-    closeGroup(group);
+    closeGroup(machine, group);
   };
   return addFd(machine, process, { text: 'anon_inode:[vfio-device]', node: null, device, close });
 }
 
-function closeGroup(group: SimGroup): void {
+function closeGroup(machine: Machine, group: SimGroup): void {
   group.openFiles -= 1;
-  if (group.openFiles === 0) group.owned = false;
+  if (group.openFiles > 0) return;
+  group.owned = false;
+  if (!hasVfioMember(group)) hideGroupNode(machine, group);
 }
+
+const hasVfioMember = (group: SimGroup): boolean => [...group.members].some(({ vfioNumber }) => vfioNumber !== null);
 
 function requestRelease(machine: Machine, device: SimDevice): void {
   for (const process of machine.processes.values()) {

@@ -12,7 +12,7 @@ import {
   unbind,
   virtualFunction,
 } from './device-actions.ts';
-import { atLeast } from './subject.ts';
+import { atLeast, since } from './subject.ts';
 import type { ConformanceCase, Subject } from './subject.ts';
 
 const source = 'drivers/base/bus.c bind_store, unbind_store, drivers_probe_store';
@@ -102,16 +102,16 @@ export const bindingCases: readonly ConformanceCase[] = [
     expected: ['ENODEV', 'ENODEV', 'ok', 'ENODEV'],
   },
   {
-    name: 'bind to a driver that does not match: ENODEV, bound or not',
+    name: 'bind to a driver that does not match: ENODEV; to the one it has: EBUSY, and ENODEV before 5.14',
     source,
     async run(subject) {
       const { nic, edu } = subject.addresses;
       return [await bind(subject, 'igb', nic), await bind(subject, 'igb', edu), await bind(subject, 'e1000e', nic)];
     },
-    expected: ['ENODEV', 'ENODEV', 'EBUSY'],
+    expected: since('5.14', ['ENODEV', 'ENODEV', 'EBUSY'], ['ENODEV', 'ENODEV', 'ENODEV']),
   },
   {
-    name: 'bind of a device that still has its driver: EBUSY',
+    name: 'bind of a device that still has its driver: EBUSY, and ENODEV before 5.14',
     source,
     async run(subject) {
       const { nic } = subject.addresses;
@@ -120,7 +120,11 @@ export const bindingCases: readonly ConformanceCase[] = [
       const second = await tryVfio(subject, nic);
       return [first, second, await bind(subject, 'vfio-pci', nic)];
     },
-    expected: [['EBUSY', 'e1000e'], ['ok', 'vfio-pci'], 'EBUSY'],
+    expected: since(
+      '5.14',
+      [['EBUSY', 'e1000e'], ['ok', 'vfio-pci'], 'EBUSY'],
+      [['ENODEV', 'e1000e'], ['ok', 'vfio-pci'], 'ENODEV'],
+    ),
   },
   {
     name: 'drivers_probe of a bound device does nothing and succeeds',
@@ -158,7 +162,11 @@ export const bindingCases: readonly ConformanceCase[] = [
       const without = await tryVfio(subject, bridge);
       return { withDriver, without, probe: await probe(subject, bridge), after: await driverOf(subject, bridge) };
     },
-    expected: { withDriver: ['EBUSY', 'pcieport'], without: ['EINVAL', null], probe: 'ok', after: null },
+    expected: since(
+      '5.14',
+      { withDriver: ['EBUSY', 'pcieport'], without: ['EINVAL', null], probe: 'ok', after: null },
+      { withDriver: ['ENODEV', 'pcieport'], without: ['ENODEV', null], probe: 'ok', after: null },
+    ),
   },
   {
     name: 'a PF with VFs: vfio-pci answers EBUSY',
@@ -173,7 +181,7 @@ export const bindingCases: readonly ConformanceCase[] = [
       await probe(subject, nvme);
       return { made, refused };
     },
-    expected: { made: 'ok', refused: ['EBUSY', null] },
+    expected: since('5.14', { made: 'ok', refused: ['EBUSY', null] }, { made: 'ok', refused: ['ENODEV', null] }),
   },
   {
     name: 'an interface that is up does not keep its device from being unbound',

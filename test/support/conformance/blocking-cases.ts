@@ -11,7 +11,8 @@ import {
   unbind,
   virtualFunction,
 } from './device-actions.ts';
-import type { Begun, ConformanceCase, OpenHolder, Role, Subject } from './subject.ts';
+import { since } from './subject.ts';
+import type { Begun, ConformanceCase, Expected, OpenHolder, Role, Subject } from './subject.ts';
 
 const source = 'drivers/vfio/vfio_main.c vfio_unregister_group_dev';
 
@@ -43,7 +44,7 @@ async function attempt(begun: Begun, pending: Promise<string>[]): Promise<string
   return begun.now === 'blocked' ? 'blocked' : /^[A-Z]+$/.test(begun.now) ? begun.now : 'answers';
 }
 
-function blockedReads(kernels: readonly string[], attributes: readonly string[], expected: unknown): ConformanceCase {
+function blockedReads(kernels: readonly string[], attributes: readonly string[], expected: Expected): ConformanceCase {
   return {
     name: `reads of a device whose unbind is blocked, on ${kernels.join(' and ')}`,
     source: `${source}; drivers/base/core.c uevent_show`,
@@ -64,7 +65,7 @@ function blockedReads(kernels: readonly string[], attributes: readonly string[],
   };
 }
 
-function blockedWrites(kernels: readonly string[], expected: unknown): ConformanceCase {
+function blockedWrites(kernels: readonly string[], expected: Expected): ConformanceCase {
   return {
     name: `writes to a device whose unbind is blocked, on ${kernels.join(' and ')}`,
     source,
@@ -144,7 +145,7 @@ export const blockingCases: readonly ConformanceCase[] = [
     expected: ['ok', null],
   },
   {
-    name: 'a group open without a device does not hold the unbind back, and its node goes under its user',
+    name: 'a group open without a device does not hold the unbind back; its node goes under its user, from 6.1 on',
     source,
     async run(subject) {
       const { edu } = subject.addresses;
@@ -156,7 +157,7 @@ export const blockingCases: readonly ConformanceCase[] = [
       await holder.close();
       return [now, there];
     },
-    expected: ['ok', false],
+    expected: since('6.1', ['ok', false], ['ok', true]),
   },
   blockedReads(['5.10', '6.1'], attributes, { driver_override: 'blocked', uevent: 'blocked', ...quick }),
   blockedReads(['6.12'], attributes, { driver_override: 'answers', uevent: 'answers', ...quick }),
@@ -175,7 +176,7 @@ export const blockingCases: readonly ConformanceCase[] = [
     ends: ['ok'],
   }),
   {
-    name: 'a bind beside a blocked unbind of the same device waits for it',
+    name: 'a bind beside a blocked unbind of the same device waits for it, and is ENODEV before 5.14',
     source: 'drivers/base/dd.c device_driver_attach',
     async run(subject) {
       const binding: Promise<string>[] = [];
@@ -185,7 +186,7 @@ export const blockingCases: readonly ConformanceCase[] = [
       const ends = await Promise.all(binding);
       return [seen, ends, await driverOf(subject, subject.addresses.edu)];
     },
-    expected: ['blocked', ['ok'], 'vfio-pci'],
+    expected: since('5.14', ['blocked', ['ok'], 'vfio-pci'], ['ENODEV', [], null]),
   },
   {
     name: 'remove of an open device sleeps, and then rescan sleeps too; both end',

@@ -13,13 +13,13 @@ import {
   virtualFunction,
 } from './device-actions.ts';
 import { atLeast } from './subject.ts';
-import type { ConformanceCase, Subject } from './subject.ts';
+import type { ConformanceCase, Expected, Subject } from './subject.ts';
 
 const source = 'Documentation/ABI/testing/sysfs-bus-pci, driver_override';
 const hasVariants = (kernel: string): boolean => atLeast(kernel, '6.1');
 
 /** Writes a text and reads what is kept. */
-function kept(name: string, text: string, expected: unknown): ConformanceCase {
+function kept(name: string, text: string, expected: Expected): ConformanceCase {
   return {
     name,
     source,
@@ -32,7 +32,7 @@ function kept(name: string, text: string, expected: unknown): ConformanceCase {
 }
 
 /** Sets `before`, then writes `text`, and reads what is kept. */
-function keptAfter(name: string, before: string, text: string, expected: unknown): ConformanceCase {
+function keptAfter(name: string, before: string, text: string, expected: Expected): ConformanceCase {
   return {
     name,
     source,

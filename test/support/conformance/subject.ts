@@ -67,8 +67,21 @@ export interface ConformanceCase {
   readonly kernels?: (kernel: string) => boolean;
   /** Does things and returns what was observed, as plain data without numbers that vary. */
   run(subject: Subject): Promise<unknown>;
-  /** What is to be observed. */
-  readonly expected: unknown;
+  /** What is to be observed, perhaps by kernel. */
+  readonly expected: Expected;
+}
+
+/** Data, or a choice of data by kernel. */
+export type Expected = object | string | number | boolean | null | ((kernel: string) => unknown);
+
+/** What is to be observed on that kernel. */
+export function expectedOn(kernel: string, { expected }: ConformanceCase): unknown {
+  return typeof expected === 'function' ? expected(kernel) : expected;
+}
+
+/** One observation from that kernel on, another before. */
+export function since(version: string, now: unknown, before: unknown): (kernel: string) => unknown {
+  return (kernel) => (atLeast(kernel, version) ? now : before);
 }
 
 /** Whether `kernel` is at least `version`, both as `6.12`. */
