@@ -48,41 +48,56 @@ export function createGrpc(): Grpc {
 async function serve(path: string, routes: readonly Route[]): Promise<GrpcServer> {
   if ((await probe(path)) !== 'Absent') throw new GrpcError('AlreadyExists', `listen on ${path}: the file exists`);
   const server = new grpc.Server({ 'grpc.enable_channelz': 0 });
-  for (const route of routes) register(server, route);
+  const running: Running = new Set();
+  for (const route of routes) register(server, route, running);
   await new Promise<void>((resolve, reject) => {
     server.bindAsync(`unix:${path}`, grpc.ServerCredentials.createInsecure(), (error) => {
       if (error === null) resolve();
       else reject(new GrpcError('Unavailable', `listen on ${path}: ${error.message}`, { cause: error }));
     });
   });
-  return { close: (grace) => close(server, grace) };
+  return { close: (grace) => close(server, running, grace) };
 }
 
-function register(server: grpc.Server, route: Route): void {
+/** What ends each call that is running, from the server's side. */
+type Running = Set<() => void>;
+
+const stopping = new GrpcError('Unavailable', 'the server stops');
+
+function register(server: grpc.Server, route: Route, running: Running): void {
   if (route.kind === 'unary') {
     const handler: grpc.handleUnaryCall<Buffer, Buffer> = (call, respond) => {
+      const cut = (): void => finish(toStatus(stopping));
+      const finish = (error: Partial<grpc.StatusObject> | null, bytes?: Uint8Array): void => {
+        if (running.delete(cut)) respond(error, bytes === undefined ? null : toBuffer(bytes));
+      };
+      running.add(cut);
       route.answer(call.request).then(
-        (bytes) => respond(null, toBuffer(bytes)),
-        (error: unknown) => respond(toStatus(error)),
+        (bytes) => finish(null, bytes),
+        (error: unknown) => finish(toStatus(error)),
       );
     };
     server.register(route.path, handler, same, same, 'unary');
   } else {
     const handler: grpc.handleServerStreamingCall<Buffer, Buffer> = (call) => {
-      route.open(call.request, outgoing(call));
+      route.open(call.request, outgoing(call, running));
     };
     server.register(route.path, handler, same, same, 'serverStream');
   }
 }
 
-function outgoing(call: grpc.ServerWritableStream<Buffer, Buffer>): OutgoingStream {
+function outgoing(call: grpc.ServerWritableStream<Buffer, Buffer>, running: Running): OutgoingStream {
   let over = false;
   const listeners: (() => void)[] = [];
   const finish = (): void => {
     if (over) return;
     over = true;
+    running.delete(cut);
     for (const run of listeners) run();
   };
+  // An error emitted on the call is how grpc-js takes a status.
+  const cut = (): void => void call.emit('error', toStatus(stopping));
+  running.add(cut);
   call.on('cancelled', finish);
   call.on('close', finish);
   call.on('error', finish);
@@ -102,17 +117,24 @@ function toStatus(error: unknown): Partial<grpc.StatusObject> {
   return { code, details: error instanceof Error ? error.message : String(error) };
 }
 
-// tryShutdown unlinks the socket's path at once and then waits for every call, an open ListAndWatch without end: hence the grace.
-function close(server: grpc.Server, grace: number): Promise<void> {
+// tryShutdown unlinks the socket's path at once and then waits for every call, an open ListAndWatch without end; forceShutdown after it
+// does nothing, since it has forgotten its sessions by then (seen with 1.14.7). So what is left is ended call by call.
+function close(server: grpc.Server, running: Running, grace: number): Promise<void> {
   return new Promise((resolve) => {
-    const timer = setTimeout(() => {
-      server.forceShutdown();
-      resolve();
+    const cut = setTimeout(() => {
+      for (const end of running) end();
     }, grace);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
+    const finish = (): void => {
+      clearTimeout(cut);
+      clearTimeout(giveUp);
       resolve();
-    });
+    };
+    // A peer that is frozen takes no end either; its connection goes with it, or with us.
+    const giveUp = setTimeout(() => {
+      server.forceShutdown();
+      finish();
+    }, grace + 1_000);
+    server.tryShutdown(finish);
   });
 }
 

@@ -2,6 +2,7 @@
 import type { AdvertisedDevice, AdvertisedFunction, ResourcePool } from '../../src/domain/resource-pool.ts';
 import { AllocationStore } from '../../src/kubelet/allocation-store.ts';
 import { Allocator } from '../../src/kubelet/allocator.ts';
+import type { AllocatorAnswer } from '../../src/kubelet/allocator.ts';
 import { DevicePlugins } from '../../src/kubelet/device-plugins.ts';
 import { readPodResources } from '../../src/kubelet/pod-resources.ts';
 import { registerByDirectory } from '../../src/kubelet/plugin-registration.ts';
@@ -41,6 +42,7 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
   const differences = new Map<string, string>();
   /** Who has a group open, by group number. */
   const users = new Map<number, string>();
+  const answers: AllocatorAnswer[] = [];
   const readPods = () => readPodResources(ports, `${podResourcesDirectory}/kubelet.sock`);
 
   const startAgent = async () => {
@@ -54,7 +56,13 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
         verify: (fn: AdvertisedFunction) => differences.get(fn.address) ?? null,
         findGroupUser: (device: AdvertisedDevice) => users.get(device.iommuGroup ?? -1) ?? null,
       },
-      { hostRoot: '', pluginDirectory: directory, bootId: 'boot-1', onChange: () => plugins.refresh() },
+      {
+        hostRoot: '',
+        pluginDirectory: directory,
+        bootId: 'boot-1',
+        onChange: () => plugins.refresh(),
+        onAnswer: (answer) => answers.push(answer),
+      },
     );
     const plugins: DevicePlugins = new DevicePlugins(ports, {
       prefix: 'vfio-operator',
@@ -71,6 +79,8 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
     ...ports,
     kubelet,
     events,
+    /** Every Allocate and PreStartContainer, oldest first. */
+    answers,
     differences,
     users,
     directory,
