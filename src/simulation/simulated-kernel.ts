@@ -79,7 +79,7 @@ export function createSimulatedKernel(options: SimulatedKernelOptions): Simulate
       },
       () => {
         attached.kill();
-        worker.close();
+        worker.orphan();
         endProcess(machine, process);
       },
       faults.fate,

@@ -14,10 +14,19 @@ export interface WorkerFaults {
   beforeWrite?(path: string, text: string): Errno;
 }
 
+/** The port, and the end of the agent above it. */
+export interface SimulatedWorker extends KernelWorker {
+  /** The agent is gone: workers see their channel close and end, those asleep in the kernel as soon as it lets them go. */
+  orphan(): void;
+}
+
 /** Builds the worker pool of one agent process. */
-export function createSimulatedWorker(machine: Machine, faults: WorkerFaults = {}): KernelWorker {
+export function createSimulatedWorker(machine: Machine, faults: WorkerFaults = {}): SimulatedWorker {
   let abandoned = 0;
   let idle: SimProcess[] = [];
+  const leased = new Set<SimProcess>();
+  const calling = new Set<SimProcess>();
+  let orphaned = false;
   let boot = machine.bootId;
 
   const take = (): SimProcess => {
@@ -29,10 +38,13 @@ export function createSimulatedWorker(machine: Machine, faults: WorkerFaults = {
     if (abandoned >= abandonedLimit) {
       throw new WorkerUnavailable(`${abandoned} kernel workers have not returned; no new kernel call is begun`);
     }
-    return idle.pop() ?? startProcess(machine, 'kernel-worker');
+    const process = idle.pop() ?? startProcess(machine, 'kernel-worker');
+    leased.add(process);
+    return process;
   };
   const give = (process: SimProcess): void => {
     process.state = 'S';
+    leased.delete(process);
     if (machine.processes.get(process.pid) === process) idle.push(process);
   };
   const call = async <Result>(
@@ -41,6 +53,7 @@ export function createSimulatedWorker(machine: Machine, faults: WorkerFaults = {
     deadline: number,
   ): Promise<{ readonly value: Result } | Abandoned> => {
     process.state = 'D';
+    calling.add(process);
     const running = machine.scheduler.start(thread);
     return new Promise((resolve) => {
       let late = false;
@@ -54,8 +67,9 @@ export function createSimulatedWorker(machine: Machine, faults: WorkerFaults = {
         resolve({ outcome: 'Stuck', worker: identity(process), returned });
       });
       running.whenDone((value) => {
-        if (late) {
-          abandoned -= 1;
+        calling.delete(process);
+        if (late || orphaned) {
+          if (late) abandoned -= 1;
           endProcess(machine, process);
           goneAway();
           return;
@@ -101,6 +115,11 @@ export function createSimulatedWorker(machine: Machine, faults: WorkerFaults = {
     },
     close() {
       for (const process of idle) endProcess(machine, process);
+      idle = [];
+    },
+    orphan() {
+      orphaned = true;
+      for (const process of [...idle, ...leased]) if (!calling.has(process)) endProcess(machine, process);
       idle = [];
     },
   };

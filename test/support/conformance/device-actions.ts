@@ -84,16 +84,20 @@ export async function restoreAll(subject: Subject): Promise<void> {
     }
     await put(subject, `${devicePath(pf)}/sriov_drivers_autoprobe`, '1');
   }
-  for (const [role, native] of Object.entries(nativeDrivers) as [Role, string | null][]) {
-    const address = subject.addresses[role];
-    if (!(await subject.exists(devicePath(address)))) throw new Error(`${role} ${address} is gone after the case`);
-    if ((await readOverride(subject, address)) !== '(null)\n') await setOverride(subject, address, '\n');
-    const now = await driverOf(subject, address);
-    if (now === native) continue;
-    if (now !== null) await unbind(subject, address);
-    await probe(subject, address);
-    const then = await driverOf(subject, address);
-    if (then !== native)
-      throw new Error(`${role} ${address} is on ${then ?? 'no driver'}, not back on ${native ?? 'none'}`);
-  }
+  await Promise.all((Object.keys(nativeDrivers) as Role[]).map((role) => restore(subject, role)));
+}
+
+async function restore(subject: Subject, role: Role): Promise<void> {
+  const address = subject.addresses[role];
+  const native = nativeDrivers[role];
+  const override = await readOverride(subject, address);
+  if (override === 'ENOENT') throw new Error(`${role} ${address} is gone after the case`);
+  if (override !== '(null)\n') await setOverride(subject, address, '\n');
+  const now = await driverOf(subject, address);
+  if (now === native) return;
+  if (now !== null) await unbind(subject, address);
+  await probe(subject, address);
+  const then = await driverOf(subject, address);
+  if (then !== native)
+    throw new Error(`${role} ${address} is on ${then ?? 'no driver'}, not back on ${native ?? 'none'}`);
 }

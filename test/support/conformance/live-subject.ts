@@ -1,11 +1,11 @@
-// A guest of the lab as a subject: a call that has not answered after a second and a half of real time counts as asleep. What
+// A guest of the lab as a subject: a call that has not answered after a second of real time counts as asleep. What
 // merely works takes less, save for making VFs, and for that the cases wait until it has ended.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Guest, GuestProcess } from '../../e2e/lab/guest.ts';
 import type { FileOperation, FileResult } from '../../e2e/lab/protocol.ts';
 import type { Begun, OpenHolder, Role, Subject } from './subject.ts';
 
-const patienceMs = 1_500;
+const patienceMs = 1_000;
 
 const errnos: Readonly<Record<string, string>> = {
   'Operation not permitted': 'EPERM',
@@ -72,8 +72,19 @@ export async function createLiveSubject(guest: Guest, roles: readonly Role[]): P
     async plug(role) {
       await guest.qmp('device_add', { driver: 'e1000e', id: role, bus: `${role}-port`, romfile: '' });
     },
-    settle: () => wait(4_000),
+    settle: () => settled(guest),
   };
+}
+
+/** Waits until the kernel has had nothing to tell user space for a second; hot unplug needs a moment to begin. */
+async function settled(guest: Guest): Promise<void> {
+  let last = '';
+  for (let quiet = 0; quiet < 4; quiet += 1) {
+    const now = await guest.readText('/sys/kernel/uevent_seqnum');
+    if (now !== last) quiet = 0;
+    last = now;
+    await wait(300);
+  }
 }
 
 async function openHolder(holder: GuestProcess): Promise<OpenHolder | string> {
