@@ -236,9 +236,10 @@ function stateOf(command: Command): string {
   return optional(command, 'state') ?? `${optional(command, 'root')?.replace(/\/+$/, '') ?? ''}${defaultState}`;
 }
 
+/** As given, so that messages name files as the person does. */
 function toPath(text: string): string {
   if (text === '') throw new InvalidArgumentError('expected a path');
-  return resolve(text);
+  return text.length > 1 ? text.replace(/\/+$/, '') : text;
 }
 
 function notEmpty(text: string): string {

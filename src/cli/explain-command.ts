@@ -112,19 +112,23 @@ export function explain(device: Device, look: NodeLook): Explanation {
   };
 }
 
+const rehearsalName = 'rehearsal';
+
 function rehearse(device: Device, input: PlanInput): Decision | null {
   const parsed = parsePolicy(
     {
       apiVersion,
       kind: policyKind,
-      metadata: { name: 'rehearsal' },
+      metadata: { name: rehearsalName },
       spec: { devices: [{ addresses: [device.address] }] },
     },
-    'rehearsal',
+    rehearsalName,
   );
   if (!('policy' in parsed)) return null;
   const rehearsed = plan({ ...input, policies: { complete: false, policies: [parsed.policy], why: 'a rehearsal' } });
-  return rehearsed.decisions.find((one) => one.address === device.address) ?? null;
+  const decision = rehearsed.decisions.find((one) => one.address === device.address);
+  if (decision === undefined) return null;
+  return { ...decision, policy: null, message: decision.message.replace(` for policy ${rehearsalName}`, '') };
 }
 
 function toGroup(device: Device, { input, plan: { decisions, dryRun } }: NodeLook): Explanation['group'] {

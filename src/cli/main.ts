@@ -1,4 +1,4 @@
-// The command line's entry: builds the adapters, reads the arguments, runs one command, ends with its exit code.
+// The command line's entry: builds the adapters, runs the program, ends the process with its exit code.
 import { createKernelWorker } from '../host/kernel-worker-adapter.ts';
 import { createDiskReader } from '../host/proof/disk-reader-adapter.ts';
 import { readOwnAddresses } from '../host/proof/own-addresses-adapter.ts';
@@ -6,8 +6,9 @@ import { createClock } from '../runtime/clock-adapter.ts';
 import { createFiles } from '../runtime/files-adapter.ts';
 import { createSockets } from '../runtime/sockets-adapter.ts';
 import type { CliParts } from './cli-parts.ts';
-import { runCommandLine, wantsColour } from './config.ts';
-import { CommandFailed, exitCodes, type ExitCode } from './exit-codes.ts';
+import { wantsColour } from './config.ts';
+import { exitCodes } from './exit-codes.ts';
+import { runProgram } from './program.ts';
 import { createTerminal } from './terminal.ts';
 
 /** Runs the command line and ends the process. */
@@ -48,31 +49,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     },
     toYaml: async (value) => (await import('yaml')).stringify(value),
   };
-  const code = await run(argv, parts);
+  const code = await runProgram(argv, parts);
   worker.close();
   // A kernel call that does not return keeps its worker, which must not keep us.
   process.stdout.write('', () => process.exit(code));
-}
-
-async function run(argv: readonly string[], parts: CliParts): Promise<ExitCode> {
-  try {
-    return await runCommandLine(argv, {
-      devices: async (options) => (await import('./devices-command.ts')).runDevices(options, parts),
-      match: async (options) => (await import('./match-command.ts')).runMatch(options, parts),
-      plan: async (options) => (await import('./plan-command.ts')).runPlan(options, parts),
-      explain: async (options) => (await import('./explain-command.ts')).runExplain(options, parts),
-      status: async (options) => (await import('./status-command.ts')).runStatus(options, parts),
-      release: async (options) => (await import('./release-command.ts')).runRelease(options, parts),
-    });
-  } catch (error) {
-    if (error instanceof CommandFailed) {
-      parts.terminal.note(error.message);
-      return error.exitCode;
-    }
-    const message = error instanceof Error ? (error.stack ?? error.message) : String(error);
-    parts.terminal.note(`vfio-operator failed: ${message}`);
-    return exitCodes.failure;
-  }
 }
 
 /** The worker is a bundle of its own beside ours; run from the sources, its source file. */

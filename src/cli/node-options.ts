@@ -2,9 +2,9 @@
 import type { HostOptions } from './open-host.ts';
 
 export interface NodeOptions extends HostOptions {
-  /** Absolute directory of policy files; null: those the agent kept in its state directory. */
+  /** Directory of policy files; null: those the agent kept in its state directory. */
   readonly policies: string | null;
-  /** Absolute state directory. */
+  /** State directory. */
   readonly state: string;
   /** null: the host's own name. */
   readonly nodeName: string | null;

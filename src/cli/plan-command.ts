@@ -1,4 +1,5 @@
 // `plan`: what the agent would do on this node now, with every step, and why not where it would not. Plans and prints, no more.
+import type { Decision } from '../domain/decision.ts';
 import { describeStep, type Transaction } from '../domain/step.ts';
 import { printAnswer, type CliParts, type OutputFormat } from './cli-parts.ts';
 import { exitCodes, type ExitCode } from './exit-codes.ts';
@@ -21,7 +22,7 @@ export async function runPlan(options: PlanOptions, parts: CliParts): Promise<Ex
 }
 
 /** The plan as data: steps carry the sentence that people read. */
-export function toPlanAnswer({ input, plan, assumptions, unread }: NodeLook): object {
+export function toPlanAnswer({ input, plan, assumptions, setAside, unread }: NodeLook): object {
   const { decisions, dryRun, policyProblems } = plan;
   return {
     node: input.node.name,
@@ -31,6 +32,7 @@ export function toPlanAnswer({ input, plan, assumptions, unread }: NodeLook): ob
     dryRun,
     policyProblems,
     assumptions,
+    unproven: setAside,
     unread,
   };
 }
@@ -46,22 +48,27 @@ function toTransactionView({ key, kind, group, members, steps }: Transaction): o
 }
 
 /** The plan for a person. */
-export function renderPlan({ input, plan, policyOrigin, assumptions, unread }: NodeLook, paint: Paint): string {
+export function renderPlan(
+  { input, plan, policyOrigin, assumptions, setAside, unread }: NodeLook,
+  paint: Paint,
+): string {
   const { decisions, transactions, dryRun, policyProblems } = plan;
   const kernel = input.inventory.kernel.release === '' ? 'unknown' : input.inventory.kernel.release;
+  const unproven = new Set(setAside.map((finding) => finding.address));
+  const table = (rows: readonly Decision[]): string =>
+    renderDecisions(
+      rows.map((one) => withDoubt(one, unproven)),
+      paint,
+    );
   const section = (title: string, text: string): string => `${paint('bold', title)}\n${indent(text)}`;
   return joinSections([
     `Node ${input.node.name}, kernel ${kernel}. Policies: ${policyOrigin}.`,
     assumptions.map((text) => paint('warn', text)).join('\n'),
-    decisions.length === 0
-      ? 'No policy of this node wants a device, and none is ours.'
-      : renderDecisions(decisions, paint),
+    decisions.length === 0 ? 'No policy of this node wants a device, and none is ours.' : table(decisions),
     transactions.length === 0
       ? 'Nothing to do.'
       : section('Steps', transactions.map((one) => renderTransaction(one, paint)).join('\n')),
-    dryRun.length === 0
-      ? ''
-      : section('Dry run: what these policies would do if they were enforced', renderDecisions(dryRun, paint)),
+    dryRun.length === 0 ? '' : section('Dry run: what these policies would do if they were enforced', table(dryRun)),
     policyProblems.length === 0
       ? ''
       : section(
@@ -70,4 +77,10 @@ export function renderPlan({ input, plan, policyOrigin, assumptions, unread }: N
         ),
     renderUnread(unread, paint),
   ]);
+}
+
+/** In a copy a plan to bind rests on what nobody could look at. */
+function withDoubt(decision: Decision, unproven: ReadonlySet<string>): Decision {
+  if (decision.kind !== 'Bind' || !unproven.has(decision.address)) return decision;
+  return { ...decision, message: `${decision.message}, once it is proven unused, which a copy cannot show` };
 }

@@ -9,6 +9,9 @@ import { indent, renderTable, type Cell } from './render-table.ts';
 import { joinSections, renderUnread } from './render-unread.ts';
 import type { Paint } from './terminal.ts';
 
+/** More would push the answer off the screen. */
+const shownUnread = 4;
+
 /** The whole answer of `explain`. */
 export function renderExplanation(explanation: Explanation, paint: Paint): string {
   const section = (title: string, text: string): string =>
@@ -23,7 +26,7 @@ export function renderExplanation(explanation: Explanation, paint: Paint): strin
     group === null ? '' : section(`IOMMU group ${group.number}`, renderGroup(explanation, paint)),
     section('What the host shows', renderFindings(explanation, paint)),
     transaction === null ? '' : section('Steps', renderTransaction(transaction, paint)),
-    renderUnread(explanation.unread, paint),
+    renderUnread(explanation.unread, paint, shownUnread),
   ]);
 }
 
@@ -60,17 +63,21 @@ function renderDevice({ device, ledger, group }: Explanation, paint: Paint): str
   ].join('\n');
 }
 
-function renderVerdict({ decision, dryRun, rehearsal, cure, holders }: Explanation, paint: Paint): string {
+function renderVerdict({ decision, dryRun, rehearsal, cure, holders, unproven }: Explanation, paint: Paint): string {
   const lines: string[] = [];
   if (decision !== null) lines.push(describeDecision(decision, cure, paint));
   for (const one of dryRun) lines.push(`Dry run of policy ${one.policy ?? ''}: ${describeDecision(one, cure, paint)}`);
   if (decision === null && dryRun.length === 0)
     lines.push('No policy wants it, and it is not ours: nothing is done to it.');
   if (rehearsal !== null) lines.push(`If a policy named just this device: ${describeDecision(rehearsal, cure, paint)}`);
+  if (unproven.length > 0) lines.push(paint('warn', unprovenSentence));
   if (cure !== null) lines.push(`${paint('bold', 'Cure:')} ${cure}`);
   for (const holder of holders) lines.push(`In use: ${holder}`);
   return lines.join('\n');
 }
+
+const unprovenSentence =
+  'Whether the node lives on it or somebody uses it, a copy cannot show: the agent there takes it only once it has proof that neither is so.';
 
 /** The sentence without the cure, which has a line of its own. */
 function describeDecision(decision: Decision, cure: string | null, paint: Paint): string {

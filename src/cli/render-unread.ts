@@ -4,10 +4,11 @@ import type { Unread } from '../domain/device.ts';
 import { indent } from './render-table.ts';
 import type { Paint } from './terminal.ts';
 
-/** A section, or the empty text when everything could be read. */
-export function renderUnread(unread: readonly Unread[], paint: Paint): string {
+/** A section, or the empty text when everything could be read. Of more than `limit` entries the others are only counted. */
+export function renderUnread(unread: readonly Unread[], paint: Paint, limit = Number.POSITIVE_INFINITY): string {
   if (unread.length === 0) return '';
-  const lines = unread.map(({ source, why }) => `${source}: ${why}`);
+  const lines = unread.slice(0, limit).map(({ source, why }) => `${source}: ${why}`);
+  if (unread.length > limit) lines.push(`and ${unread.length - limit} more, which -o json lists`);
   return `${paint('warn', 'Could not be read (unknown, not absent):')}\n${indent(lines.join('\n'))}`;
 }
 
