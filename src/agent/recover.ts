@@ -48,7 +48,7 @@ async function recoverTransaction(
     if (await outlives(worker, context, grace)) return stillStuck(open, worker, context, times);
     context.journal.note({ type: 'StepReturned', id: open.id });
   }
-  const cause = open.cause ?? open.quarantined ?? 'it was interrupted';
+  const cause = open.cause ?? 'it was interrupted';
   const steps = toResolvedSteps(open);
   if (open.begun.length < steps.length) return undoTransaction(open, cause, context);
 

@@ -125,6 +125,9 @@ function rolledBack(open: OpenTransaction, cause: string, context: ApplyContext)
   return endTransaction({ type: 'RolledBack', id: open.id, cause }, { outcome: 'RolledBack', cause }, context);
 }
 
-function quarantined(open: OpenTransaction, why: string, context: ApplyContext): Promise<ApplyOutcome> {
-  return endTransaction({ type: 'Quarantined', id: open.id, why }, { outcome: 'Quarantined', why }, context);
+// Tried again and again, it stays as it is: only a change is worth a record.
+async function quarantined(open: OpenTransaction, why: string, context: ApplyContext): Promise<ApplyOutcome> {
+  const outcome: ApplyOutcome = { outcome: 'Quarantined', why };
+  const known = context.journal.open().find((one) => one.id === open.id)?.quarantined;
+  return known === why ? outcome : endTransaction({ type: 'Quarantined', id: open.id, why }, outcome, context);
 }

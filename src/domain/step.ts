@@ -1,4 +1,5 @@
-// Steps are data: what one write or command does to the host, what undoes it, and how it reads to a person.
+// Steps are data: what one write or command does to the host, what is needed to undo it, and how it reads to a person. Undoing goes by
+// the states that steps lead from and to (transaction-states.ts), which is right also where nobody knows whether a step took effect.
 import type { Bus } from './device.ts';
 
 /**
@@ -10,7 +11,7 @@ export interface DriverTarget {
   readonly name: string | null;
 }
 
-/** One step. Values named `previous` are what the inverse restores. */
+/** One step. Values named `previous` are what undoing it restores. Loading a module cannot be undone. */
 export type Step =
   | { readonly kind: 'LoadModule'; readonly module: string }
   | {
@@ -75,44 +76,6 @@ export interface Transaction {
   readonly group: number | null;
   readonly members: readonly TransactionMember[];
   readonly steps: readonly Step[];
-}
-
-/**
- * The step that undoes `step`, null where there is none (module loading has no inverse) or nothing to undo.
- * Inverses run backwards; an unbind is undone by a bind to the very driver it left.
- */
-export function invertStep(step: Step): Step | null {
-  switch (step.kind) {
-    case 'LoadModule':
-      return null;
-    case 'SetOverride':
-      return {
-        kind: 'SetOverride',
-        bus: step.bus,
-        address: step.address,
-        driver: step.previous === null ? null : { module: null, name: step.previous },
-        previous: step.driver?.name ?? null,
-      };
-    case 'Unbind':
-      return {
-        kind: 'Bind',
-        bus: step.bus,
-        address: step.address,
-        driver: { module: null, name: step.driver },
-      };
-    case 'Bind':
-      return step.driver.name === null
-        ? null
-        : { kind: 'Unbind', bus: step.bus, address: step.address, driver: step.driver.name };
-    case 'Probe':
-      return step.expect === null
-        ? null
-        : { kind: 'Unbind', bus: step.bus, address: step.address, driver: step.expect };
-    case 'SetAutoprobe':
-      return { kind: 'SetAutoprobe', address: step.address, value: step.previous, previous: step.value };
-    case 'SetVirtualFunctions':
-      return { kind: 'SetVirtualFunctions', address: step.address, count: step.previous, previous: step.count };
-  }
 }
 
 /** One line for a person, with the write it stands for. */

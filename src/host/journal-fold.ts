@@ -27,7 +27,7 @@ export interface OpenTransaction {
   readonly stuck: string | null;
   /** Why it could not be undone; null when nobody has failed to. */
   readonly quarantined: string | null;
-  /** What failed, where something did. */
+  /** What failed first, where something did; failures of its undoing do not replace it. */
   readonly cause: string | null;
 }
 
@@ -66,7 +66,12 @@ export function foldRecord(state: JournalState, record: JournalRecord): JournalS
     case 'StepReturned':
       return update(state, record.id, (open) => ({ ...open, inFlight: null, stuck: null }));
     case 'StepFailed':
-      return update(state, record.id, (open) => ({ ...open, inFlight: null, stuck: null, cause: record.said }));
+      return update(state, record.id, (open) => ({
+        ...open,
+        inFlight: null,
+        stuck: null,
+        cause: open.cause ?? record.said,
+      }));
     case 'StepStuck':
       return update(state, record.id, (open) => ({
         ...open,

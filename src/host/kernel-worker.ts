@@ -2,7 +2,8 @@
 // synchronously. It ends when its input ends: the agent let it go, or is gone. A call in flight then ends by itself, whenever the
 // kernel lets it. It has no other open file, no timer and no thread of its own in the kernel.
 // Usage: kernel-worker [--cgroup DIRECTORY]
-import { closeSync, constants, mkdirSync, openSync, readFileSync, readSync, writeSync } from 'node:fs';
+import { closeSync, constants, mkdirSync, openSync, readFileSync, readSync, statSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { StringDecoder } from 'node:string_decoder';
 import type { WorkerAnswer, WorkerHello, WorkerRequest } from './kernel-worker-protocol.ts';
 
@@ -24,6 +25,8 @@ function main(argv: readonly string[]): void {
  */
 function leaveCgroup(directory: string): string | null {
   try {
+    // Only in a cgroup v2 file system: elsewhere the directory would be a mere directory, left behind.
+    statSync(`${dirname(directory)}/cgroup.procs`);
     mkdirSync(directory, { recursive: true });
     writeOnce(`${directory}/cgroup.procs`, '0');
     return null;

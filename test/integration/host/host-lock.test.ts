@@ -134,7 +134,10 @@ describe('host lock', () => {
       message: 'no x here',
     });
     const nonsense = await sockets.ask(join(directory, 'control.sock'), '{"command":"format"}', 1000);
-    expect(JSON.parse(nonsense)).toMatchObject({ ok: false, message: expect.stringContaining('not a request') as string });
+    expect(JSON.parse(nonsense)).toMatchObject({
+      ok: false,
+      message: expect.stringContaining('not a request') as string,
+    });
   });
 
   it('keeps the directory small', async () => {

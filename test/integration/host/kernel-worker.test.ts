@@ -1,7 +1,7 @@
 // Real worker processes. A FIFO that nobody reads stands for an attribute that blocks: opening it for writing sleeps in the kernel
 // until a reader comes.
 import { execFileSync } from 'node:child_process';
-import { closeSync, constants, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, constants, existsSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -190,6 +190,7 @@ describe('kernel worker', () => {
     const lease = await pool.lease();
     lease.release();
     expect(pool.stayed).toMatch(/no-cgroup|nsenter/);
+    expect(existsSync(join(directory, 'no-cgroup'))).toBe(false);
   });
 
   it('ends with its agent, and survives it while the kernel holds it', async () => {

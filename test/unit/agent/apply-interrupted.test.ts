@@ -91,6 +91,9 @@ describe('undoing', () => {
     expect(outcome).toMatchObject({ outcome: 'Quarantined', why: expect.stringContaining('qemu (4711)') as string });
     expect(stateOf(machine, pair0)).toBe('vfio-pci vfio-pci');
     expect(life.journal.ledger().entries.get(pair0)).toMatchObject({ state: 'Quarantined' });
+    const size = machine.kernel.files.readText('/var/lib/vfio-operator/journal').length;
+    expect([...(await machine.finish(recover(life.context))).values()]).toEqual([outcome]);
+    expect(machine.kernel.files.readText('/var/lib/vfio-operator/journal')).toHaveLength(size);
     held = false;
     expect([...(await machine.finish(recover(life.context))).values()]).toMatchObject([{ outcome: 'RolledBack' }]);
     expect(machine.kernel.control.snapshot()).toEqual(initial);
@@ -148,6 +151,32 @@ describe('undoing', () => {
       why: expect.stringContaining('eth2 has an address') as string,
     });
     expect(stateOf(machine, pair0)).toBe('e1000e -');
+  });
+
+  it('is looked at once more: what somebody changed meanwhile is not called undone', async () => {
+    const machine = await newMachine();
+    const meddle = async (): Promise<void> => {
+      const lease = await machine.kernel.worker.lease();
+      await lease.write(`/sys/bus/pci/devices/${pair1}/driver_override`, 'none\n', 1000);
+      lease.release();
+    };
+    let binds = 0;
+    const life = await machine.startLife({
+      faults: {
+        // pair0, pair1 (fails), then pair1 and pair0 back to their driver.
+        beforeWrite: (path) => {
+          if (!path.endsWith('/bind')) return null;
+          binds += 1;
+          if (binds === 4) void meddle();
+          return binds === 2 ? 'EIO' : null;
+        },
+      },
+    });
+    expect(await apply(machine, life, bind(machine, [pair0, pair1], 'vfio_pci'))).toMatchObject({
+      outcome: 'Quarantined',
+      why: expect.stringContaining('driver_override none') as string,
+    });
+    expect(binds).toBe(4);
   });
 
   it('is not needed for a device that is gone', async () => {
