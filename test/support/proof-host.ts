@@ -43,7 +43,8 @@ export interface ProofHost {
   /** Adds a block device and its node; returns its directory. */
   block(name: string, spec: BlockSpec): string;
   interface(name: string, spec: InterfaceSpec): void;
-  mount(number: string, point: string, type: string, source: string, pid?: string): void;
+  /** `options` are the superblock's. */
+  mount(number: string, point: string, type: string, source: string, pid?: string, options?: string): void;
   swap(row: string): void;
   route4(name: string, destination: string, mask: string): void;
   route6(row: string): void;
@@ -178,8 +179,11 @@ export function createProofHost(): ProofHost {
       lines.dev += `${name.padStart(6)}: 10 1 0 0 0 0 0 0 10 1 0 0 0 0 0 0\n`;
       writeNetwork();
     },
-    mount(number, point, type, source, pid = '1') {
-      mounts.set(pid, [...(mounts.get(pid) ?? []), `${number} / ${point} rw,relatime shared:1 - ${type} ${source} rw`]);
+    mount(number, point, type, source, pid = '1', options = 'rw') {
+      mounts.set(pid, [
+        ...(mounts.get(pid) ?? []),
+        `${number} / ${point} rw,relatime shared:1 - ${type} ${source} ${options}`,
+      ]);
       writeMounts(pid);
     },
     swap(row) {

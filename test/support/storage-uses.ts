@@ -18,6 +18,30 @@ export const storageUses: readonly CriticalUse[] = [
     sources: [mounts, listing, init, '/sys/devices/pci0000:3b/0000:3b:00.0/virtio3/block/vdb/dev'],
   },
   {
+    name: 'root on a 9p of the hypervisor',
+    make(host) {
+      const path = host.device({ address: subject, classCode: '000200', driver: 'virtio-pci' });
+      host.files.put(`${path}/virtio3/mount_tag`, 'root\0');
+      host.files.put('/sys/bus/virtio/drivers/9pnet_virtio/virtio3', { link: `${path}/virtio3` });
+      host.mount('0:20', '/', '9p', 'root', '1', 'rw,trans=virtio,version=9p2000.L');
+    },
+    code: 'RootStorage',
+    proof: /carries the 9p 'root', which is mounted on \/ \(\/proc\/1\/mountinfo\)/,
+    sources: [mounts],
+  },
+  {
+    name: 'data on a virtiofs, whose tag cannot be read',
+    make(host) {
+      const path = host.device({ address: subject, classCode: '018000', driver: 'virtio-pci' });
+      host.files.put(`${path}/virtio3/device`, '0x001a\n');
+      host.files.put('/sys/bus/virtio/drivers/virtiofs/virtio3', { link: `${path}/virtio3` });
+      host.mount('0:21', '/data', 'virtiofs', 'share');
+    },
+    code: 'RootStorage',
+    proof: /carries the virtiofs 'share', which is mounted on \/data/,
+    sources: [mounts],
+  },
+  {
     name: 'root on an NVMe partition',
     make(host) {
       addPartitionedNvme(host);

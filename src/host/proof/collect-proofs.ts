@@ -15,6 +15,7 @@ import { readMountTables, type MountTables } from './mount-tables.ts';
 import { proveNetworkUses } from './network-uses.ts';
 import { readOpenFiles } from './open-files.ts';
 import type { DiskReader } from './ports.ts';
+import { proveSharedMounts } from './shared-mounts.ts';
 import type { Proofs } from './proof-notes.ts';
 import { createProofPass, type ProofPass } from './proof-pass.ts';
 import { proveSystemUses } from './system-uses.ts';
@@ -59,6 +60,7 @@ export async function collectProofs(options: ProofOptions): Promise<Proofs> {
   });
   await pass.pause();
   proveBlockUses(pass, { topology, mounts, open, foreign });
+  proveSharedMounts(pass, mounts);
   await proveDiskData(pass, topology, findZfs(pass, mounts), disks);
   return pass.notes.result();
 }
