@@ -28,6 +28,35 @@ async function cutUnbound(machine: ApplyMachine, address: string): Promise<void>
 }
 
 describe('recovering', () => {
+  it.each([
+    ['within the grace', 500],
+    ['long after it', 90_000],
+  ])('waits for a kernel call that outlives its agent and ends %s', async (_when, ends) => {
+    const machine = await newMachine();
+    const life = await machine.startLife();
+    machine.kernel.control.failProbe(nic, 'hang', 'vfio-pci');
+    void applyTransaction(bind(machine, [nic], 'vfio_pci'), life.context);
+    await machine.clock.advance(1_000);
+    life.kill();
+    machine.clock.after(ends, () => machine.kernel.control.failProbe(nic, null, 'vfio-pci'));
+
+    const next = await machine.startLife();
+    const first = (await machine.finish(recover(next.context))).get(`device:${nic}`);
+    if (ends > 2_000) {
+      expect(first).toMatchObject({ outcome: 'Stuck', said: expect.stringContaining('an earlier agent') as string });
+      expect(next.events).toEqual([]);
+      expect(next.journal.ledger().entries.get(nic)).toMatchObject({ state: 'Stuck' });
+    }
+    if (first?.outcome === 'Stuck') await machine.finish(first.returned);
+    await machine.finish(recover(next.context));
+    // The call was the last step, and did what it should: nothing is left to write.
+    expect(next.events).toEqual([]);
+    expect(next.journal.open()).toEqual([]);
+    expect(next.journal.ledger().entries.get(nic)).toMatchObject({ state: 'Taken', originalDriver: 'e1000e' });
+    expect(stateOf(machine, nic)).toBe('vfio-pci vfio-pci');
+    expect(machine.kernel.control.damage).toEqual([]);
+  });
+
   it('has nothing to do after a clean end', async () => {
     const machine = await newMachine();
     const life = await machine.startLife();
