@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 
 /** One function of an allocated device as it was answered. */
-export interface AllocatedFunction {
+interface AllocatedFunction {
   readonly address: string;
   readonly driver: string;
   /** e.g. `vfio3`; null where the kernel has none. */

@@ -36,18 +36,6 @@ export interface AllocatorOptions {
   readonly bootId: string | null;
   /** Hears when a list has changed without an `update`: a group was taken or came free. */
   readonly onChange: () => void;
-  /** Hears of every answer that was given, for logs and metrics. */
-  readonly onAnswer?: (answer: AllocatorAnswer) => void;
-}
-
-/** One call of kubelet's and how it ended. */
-export interface AllocatorAnswer {
-  readonly call: 'Allocate' | 'PreStartContainer';
-  readonly resource: string;
-  readonly ids: readonly string[];
-  readonly milliseconds: number;
-  /** What kubelet was told instead of yes; null: yes. */
-  readonly refusal: string | null;
 }
 
 const cure = 'delete the pod, and a new one gets a device that fits';
@@ -114,28 +102,9 @@ export class Allocator {
         const pool = this.#pools.get(resource);
         return pool === undefined ? available.slice(0, size) : preferDevices(pool, available, mustInclude, size);
       },
-      allocate: (ids) => this.#told('Allocate', resource, ids, () => this.#allocate(resource, ids)),
-      preStart: (ids) => this.#told('PreStartContainer', resource, ids, () => this.#preStart(resource, ids)),
+      allocate: (ids) => this.#allocate(resource, ids),
+      preStart: (ids) => this.#preStart(resource, ids),
     };
-  }
-
-  async #told<Answer>(
-    call: AllocatorAnswer['call'],
-    resource: string,
-    ids: readonly string[],
-    run: () => Promise<Answer>,
-  ): Promise<Answer> {
-    const begun = this.#ports.clock.monotonic();
-    let refusal: string | null = null;
-    try {
-      return await run();
-    } catch (error) {
-      refusal = error instanceof Error ? error.message : String(error);
-      throw error;
-    } finally {
-      const milliseconds = this.#ports.clock.monotonic() - begun;
-      this.#options.onAnswer?.({ call, resource, ids, milliseconds, refusal });
-    }
   }
 
   async #allocate(resource: string, ids: readonly string[]): Promise<ContainerAllocateResponse> {

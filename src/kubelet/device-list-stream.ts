@@ -5,7 +5,7 @@ import type { AnswerStream } from './contracts.ts';
 import type { ListAndWatchResponse, ListedDevice } from './messages.ts';
 
 /** Milliseconds between two messages: each makes kubelet rewrite its checkpoint file. */
-export const publishInterval = 100;
+const publishInterval = 100;
 
 interface OpenStream {
   readonly stream: AnswerStream<ListAndWatchResponse>;

@@ -14,7 +14,7 @@ import { pluginOptions } from './registration.ts';
 import type { MakeRegistration, RegistrationWay } from './registration.ts';
 
 /** Milliseconds that kubelet may take from accepting a plugin to opening its list. */
-export const streamDeadline = 10_000;
+const streamDeadline = 10_000;
 
 /** Milliseconds that running calls get when a socket closes. */
 const closeGrace = 2_000;

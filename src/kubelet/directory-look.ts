@@ -5,7 +5,7 @@ import type { Clock, Files, Timer, Watch } from '../runtime/ports.ts';
 import { entryIdentity } from './plugin-socket.ts';
 
 /** Milliseconds between two looks when nothing is told. */
-export const lookInterval = 1000;
+const lookInterval = 1000;
 
 /** Calls `look` until stopped. */
 export class DirectoryLook {

@@ -7,7 +7,7 @@ import type { PodHolder } from './pod-resources.ts';
 import type { FindGroupUser } from './ports.ts';
 
 /** For how long a sibling may be allocated after the first of a group, in milliseconds: the containers of one pod take less. */
-export const provisionalPeriod = 5_000;
+const provisionalPeriod = 5_000;
 
 /** One device of a group that somebody has. */
 interface Claim {

@@ -88,7 +88,7 @@ export interface ContainerDevices {
   readonly numaNodes: readonly number[];
 }
 
-export interface ContainerResources {
+interface ContainerResources {
   readonly name: string;
   readonly devices: readonly ContainerDevices[];
 }

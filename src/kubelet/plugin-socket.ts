@@ -6,10 +6,10 @@ import type { Files } from '../runtime/ports.ts';
 import type { Grpc, Route } from './ports.ts';
 
 /** Most bytes of a unix socket's path (sun_path less its NUL). Node cuts a longer one off in silence. */
-export const socketPathLimit = 107;
+const socketPathLimit = 107;
 
 /** A socket's path would be too long for the kernel: the directory must be shorter. */
-export class SocketPathTooLong extends Error {
+class SocketPathTooLong extends Error {
   override readonly name = 'SocketPathTooLong';
 }
 

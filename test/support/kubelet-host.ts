@@ -17,7 +17,7 @@ import type { KubeletStandInOptions } from '../../src/simulation/kubelet-stand-i
 export const resource = 'vfio-operator.dev/gpu';
 
 /** Handlers that hand out nothing but a variable with the ids. */
-export const plainHandlers: DeviceHandlers = {
+const plainHandlers: DeviceHandlers = {
   prefer: ({ available, size }) => available.slice(0, size),
   allocate: (ids) =>
     Promise.resolve({ envs: { IDS: ids.join(',') }, mounts: [], devices: [], annotations: {}, cdiDevices: [] }),

@@ -2,7 +2,6 @@
 import type { AdvertisedDevice, AdvertisedFunction, ResourcePool } from '../../src/domain/resource-pool.ts';
 import { AllocationStore } from '../../src/kubelet/allocation-store.ts';
 import { Allocator } from '../../src/kubelet/allocator.ts';
-import type { AllocatorAnswer } from '../../src/kubelet/allocator.ts';
 import { DevicePlugins } from '../../src/kubelet/device-plugins.ts';
 import { readPodResources } from '../../src/kubelet/pod-resources.ts';
 import { registerByDirectory } from '../../src/kubelet/plugin-registration.ts';
@@ -42,7 +41,6 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
   const differences = new Map<string, string>();
   /** Who has a group open, by group number. */
   const users = new Map<number, string>();
-  const answers: AllocatorAnswer[] = [];
   const readPods = () => readPodResources(ports, `${podResourcesDirectory}/kubelet.sock`);
 
   const startAgent = async () => {
@@ -61,7 +59,6 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
         pluginDirectory: directory,
         bootId: 'boot-1',
         onChange: () => plugins.refresh(),
-        onAnswer: (answer) => answers.push(answer),
       },
     );
     const plugins: DevicePlugins = new DevicePlugins(ports, {
@@ -79,8 +76,6 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
     ...ports,
     kubelet,
     events,
-    /** Every Allocate and PreStartContainer, oldest first. */
-    answers,
     differences,
     users,
     directory,

@@ -6,7 +6,7 @@ import { FileError } from '../../runtime/ports.ts';
 import type { Files } from '../../runtime/ports.ts';
 
 /** Name of the file in the plugin directory. */
-export const checkpointName = 'kubelet_internal_checkpoint';
+const checkpointName = 'kubelet_internal_checkpoint';
 
 /** What one container was given of one resource. */
 export interface GivenDevices {

@@ -2,7 +2,7 @@
 import type { ContainerAllocateResponse, DeviceSpec, Mount } from '../../kubelet/messages.ts';
 import type { GivenDevices } from './checkpoint.ts';
 
-export interface ContainerSpec {
+interface ContainerSpec {
   readonly name: string;
   /** Extended resource → how many, as in `resources.limits`. */
   readonly limits: Readonly<Record<string, number>>;

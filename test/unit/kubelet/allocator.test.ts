@@ -79,19 +79,6 @@ describe('Allocate', () => {
     );
   });
 
-  it('is told with its outcome to whoever counts and logs', async () => {
-    await node.offer(aPool([first]));
-    await run('vm');
-    node.differences.set(first.id, '0000:3b:00.0 is gone');
-    await expect(node.when(node.kubelet.startContainer('default', 'vm', 'main'))).rejects.toThrow('is gone');
-    const about = { resource: gpus, ids: [first.id] };
-    expect(node.answers).toMatchObject([
-      { call: 'Allocate', ...about, refusal: null },
-      { call: 'PreStartContainer', ...about, refusal: null },
-      { call: 'PreStartContainer', ...about, refusal: '0000:3b:00.0 is gone' },
-    ]);
-  });
-
   it('is refused from the moment the pool says so, while kubelet still believes in the device', async () => {
     await node.offer(aPool([first]));
     node.agent.allocator.update([aPool([{ ...first, healthy: false, unhealthyBecause: 'it is being given back' }])]);
