@@ -1,11 +1,14 @@
 // The agent as a process: builds the real machine from the configuration, starts the agent, answers signals. SIGTERM and SIGINT end
 // it cleanly and leave every device bound for the next one.
 import { existsSync } from 'node:fs';
-import { networkInterfaces } from 'node:os';
 import { fileURLToPath } from 'node:url';
-import type { InterfaceAddress } from '../host/proof/ports.ts';
+import { readOwnAddresses } from '../host/proof/own-addresses-adapter.ts';
 import { createDiskReader } from '../host/proof/disk-reader-adapter.ts';
-import { hostPaths, type HostPaths } from '../host/host-paths.ts';
+import type { ExtraCondition } from '../domain/node-conditions.ts';
+import type { InvalidPolicy } from '../domain/node-state.ts';
+import type { DocumentProblem } from '../kube/policy-documents.ts';
+import { version } from '../runtime/version.ts';
+import { hostPaths } from '../host/host-paths.ts';
 import { JournalError } from '../host/journal-record.ts';
 import { createKernelWorker } from '../host/kernel-worker-adapter.ts';
 import { createHostObserver } from '../host/observe-host.ts';
@@ -15,7 +18,7 @@ import { createClock } from '../runtime/clock-adapter.ts';
 import { createFiles } from '../runtime/files-adapter.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { startOpsServer } from '../runtime/ops-server-adapter.ts';
-import { FileError, type Files } from '../runtime/ports.ts';
+import { type Clock, FileError, type Files } from '../runtime/ports.ts';
 import { createProcesses } from '../runtime/processes-adapter.ts';
 import { createRandom } from '../runtime/random-adapter.ts';
 import { createSockets } from '../runtime/sockets-adapter.ts';
@@ -23,12 +26,12 @@ import { agentCommand, type AgentConfig } from './config.ts';
 import { judgeReadiness } from './judge-readiness.ts';
 import { noKubelet } from './kubelet-side.ts';
 import { openKubelet } from './open-kubelet.ts';
-import { openPolicyDirectory } from './policy-directory.ts';
-import { type Agent, HostTaken, startAgent } from './start-agent.ts';
+import { createNodeStateReporter } from './report-node-state.ts';
+import { type Agent, HostTaken, type PolicySource, startAgent } from './start-agent.ts';
 
 /** Runs `vfio-operator agent`; `argv` as the process got it. */
 export async function main(argv: readonly string[]): Promise<void> {
-  await agentCommand(run).parseAsync([...argv.slice(3)], { from: 'user' });
+  await agentCommand(run).parseAsync(argv.slice(3), { from: 'user' });
 }
 
 async function run(config: AgentConfig): Promise<void> {
@@ -67,7 +70,7 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     clock,
     mayLoad: config.loadModules,
     readDeadline: 5_000,
-    proofs: { disks: createDiskReader(process.execPath), ownAddresses: ownAddressesOfHost(files, paths) },
+    proofs: { disks: createDiskReader(process.execPath), ownAddresses: readOwnAddresses(paths.proc) },
   });
   logger.info({ config, node: process.version }, 'agent starts');
   let agent: Agent | null = null;
@@ -80,7 +83,19 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     health: () => ({ ok: true, message: 'alive' }),
     ready: () => judgeReadiness(agent, config.kubelet),
   });
+  let problems: readonly DocumentProblem[] = [];
+  const reportNodeState = createNodeStateReporter({
+    files,
+    clock,
+    path: `${config.state}/node-state.json`,
+    node: { name: config.nodeName, labels: config.nodeLabels },
+    agentVersion: version,
+    hasKubelet: config.kubelet === 'required',
+    invalidPolicies: () => problems.map(toInvalidPolicy),
+    extraConditions: () => (worker.stayed === null ? [] : [workerStayed(worker.stayed)]),
+  });
   agent = await startAgent({
+    onPass: reportNodeState,
     machine: { files, clock, random, processes: createProcesses(), sockets: createSockets(), worker, paths },
     observer,
     node: { name: config.nodeName, labels: config.nodeLabels },
@@ -90,7 +105,17 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     bootId,
     interval: config.interval,
     writeDeadline: config.writeDeadline,
-    openPolicies: (onChange) => openPolicies(config, files, logger, clock, onChange),
+    openPolicies: (onChange) =>
+      openPolicies(
+        config,
+        files,
+        clock,
+        (now) => {
+          problems = now;
+          for (const problem of now) logger.error({ ...problem }, 'policy file has a problem');
+        },
+        onChange,
+      ),
     openKubelet: (journal, onChange) =>
       config.kubelet === 'none'
         ? Promise.resolve(noKubelet)
@@ -128,55 +153,51 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
 async function openPolicies(
   config: AgentConfig,
   files: Files,
-  logger: Logger,
-  clock: ReturnType<typeof createClock>,
+  clock: Clock,
+  onProblems: (problems: readonly DocumentProblem[]) => void,
   onChange: () => void,
-): Promise<{ readonly current: ReturnType<typeof currentOf>; close(): Promise<void> }> {
-  const report = (problems: readonly object[]): void => {
-    for (const problem of problems) logger.error({ ...problem }, 'policy file has a problem');
-  };
+): Promise<PolicySource> {
+  // The YAML parser costs 5 MB, and an agent that reads its policies from a cluster needs none.
+  const { openPolicyDirectory } = await import('./policy-directory.ts');
   const directory = await openPolicyDirectory({
     files,
     clock,
     directory: config.policies,
     keptFile: `${config.state}/policies`,
     onChange: (snapshot) => {
-      report(snapshot.problems);
+      onProblems(snapshot.problems);
       onChange();
     },
   });
-  report(directory.current.problems);
+  onProblems(directory.current.problems);
   return {
     get current() {
-      return currentOf(directory);
+      return directory.current.set;
     },
     close: () => directory.close(),
   };
 }
 
-function currentOf(directory: Awaited<ReturnType<typeof openPolicyDirectory>>): typeof directory.current.set {
-  return directory.current.set;
+function toInvalidPolicy({ file, line, path, message }: DocumentProblem): InvalidPolicy {
+  return {
+    name: file,
+    uid: null,
+    generation: 0,
+    message: `${file}:${line}: ${path === '' ? '' : `${path}: `}${message}`,
+  };
+}
+
+function workerStayed(why: string): ExtraCondition {
+  return {
+    type: 'WorkerOutsidePod',
+    status: 'False',
+    reason: 'CgroupNotLeft',
+    message: `the kernel worker runs in the agent's own cgroup (${why}): while a kernel write hangs, the pod cannot end`,
+  };
 }
 
 /** The kernel worker beside this bundle; from the source tree its source. */
 function workerEntry(): string {
   const bundled = fileURLToPath(new URL('./kernel-worker.mjs', import.meta.url));
   return existsSync(bundled) ? bundled : fileURLToPath(new URL('../host/kernel-worker.ts', import.meta.url));
-}
-
-/** Addresses as netlink tells them, if our network namespace is the host's; otherwise they say nothing about the host. */
-function ownAddressesOfHost(files: Files, paths: HostPaths): (() => readonly InterfaceAddress[]) | null {
-  const namespace = (process: string): string | null => {
-    try {
-      return files.readLink(`${paths.process(process)}/ns/net`);
-    } catch {
-      return null;
-    }
-  };
-  const host = namespace('1');
-  if (host === null || host !== namespace('self')) return null;
-  return () =>
-    Object.entries(networkInterfaces()).flatMap(([name, addresses]) =>
-      (addresses ?? []).map(({ address }) => ({ name, address })),
-    );
 }

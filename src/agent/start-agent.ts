@@ -1,6 +1,7 @@
 // The agent from its first look to its last: state directory, host lock, journal, policies, then the loop. Without the lock nothing is
 // written and nothing registered. Stopping leaves every device as it is for the next agent.
 import type { Decision } from '../domain/decision.ts';
+import type { Ledger } from '../domain/ledger.ts';
 import type { NodeIdentity } from '../domain/plan-input.ts';
 import type { PolicySet } from '../domain/policy.ts';
 import { acquireHostLock, type ControlAnswer, type ControlRequest, type HostLock } from '../host/host-lock.ts';
@@ -51,7 +52,7 @@ export interface AgentParts {
   readonly openPolicies: (onChange: () => void) => Promise<PolicySource>;
   readonly openKubelet: (journal: Journal, onAllocate: () => void) => Promise<KubeletSide>;
   /** Hears of every finished pass, after everything it led to has happened. */
-  readonly onPass?: (report: PassReport) => Promise<void>;
+  readonly onPass?: (report: PassReport, kubelet: KubeletSide, ledger: Ledger) => Promise<void>;
 }
 
 /** A running agent. */
@@ -170,7 +171,7 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
       problem = null;
       metrics.observePass(clock.monotonic() - begun, true, clock.now());
       noteFigures(metrics, finished.plan.decisions, kubelet, worker);
-      await parts.onPass?.(finished);
+      await parts.onPass?.(finished, kubelet, journal.ledger());
       return { again: finished.again };
     },
     onError(error, retryIn) {

@@ -1,6 +1,6 @@
 // The agent's Prometheus metrics. Names and labels are documented in docs/operations.md; no label carries a secret or an address
 // of unbounded number.
-import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { Gauge, Histogram, Registry } from 'prom-client';
 
 export interface AgentMetrics {
   /** Replaces the counts of devices by decision and code. */

@@ -1,0 +1,69 @@
+// Tells the node state after every pass: built from the pass, written to the state directory when it is another one than before.
+import { toNodeState, type InvalidPolicy } from '../domain/node-state.ts';
+import type { ExtraCondition } from '../domain/node-conditions.ts';
+import type { NodeIdentity } from '../domain/plan-input.ts';
+import type { ResourcePool } from '../domain/resource-pool.ts';
+import type { InUse, Ledger } from '../domain/ledger.ts';
+import type { Clock, Files } from '../runtime/ports.ts';
+import type { KubeletSide } from './kubelet-side.ts';
+import { openNodeStateFile } from './node-state-file.ts';
+import type { PassReport } from './reconcile.ts';
+
+export interface NodeStateParts {
+  readonly files: Files;
+  readonly clock: Clock;
+  /** Path of the file. */
+  readonly path: string;
+  readonly node: NodeIdentity;
+  readonly agentVersion: string;
+  readonly hasKubelet: boolean;
+  /** What is wrong with policies now. */
+  readonly invalidPolicies: () => readonly InvalidPolicy[];
+  /** What the agent knows of itself that no pass shows. */
+  readonly extraConditions: () => readonly ExtraCondition[];
+}
+
+/** The reporter: give it every finished pass. Throws `FileError` when the file cannot be written. */
+export function createNodeStateReporter(
+  parts: NodeStateParts,
+): (report: PassReport, kubelet: KubeletSide, ledger: Ledger) => Promise<void> {
+  const file = openNodeStateFile(parts.files, parts.path);
+  return async (report, kubelet, ledger) => {
+    const registrations = new Map(
+      kubelet.resources.map((resource) => [
+        resource.resource,
+        {
+          registered: resource.registered,
+          message: resource.registered ? null : resource.lastError,
+          allocated: allocatedIds(report.pools, resource.resource, report.inUse),
+        },
+      ]),
+    );
+    await file.write(
+      toNodeState({
+        node: parts.node,
+        agentVersion: parts.agentVersion,
+        inventory: report.observation.inventory,
+        plan: report.plan,
+        policies: report.policies,
+        invalidPolicies: parts.invalidPolicies(),
+        ledger,
+        inUse: report.inUse,
+        pools: report.pools,
+        registrations,
+        hasKubelet: parts.hasKubelet,
+        extraConditions: parts.extraConditions(),
+        before: file.before,
+        now: parts.clock.now(),
+      }),
+    );
+  };
+}
+
+function allocatedIds(pools: readonly ResourcePool[], resource: string, inUse: InUse): readonly string[] {
+  const held = new Set(
+    inUse.holders.filter((holder) => holder.code !== 'HeldByProcess').map((holder) => holder.address),
+  );
+  const devices = pools.find((pool) => pool.resource === resource)?.devices ?? [];
+  return devices.map((device) => device.id).filter((id) => held.has(id));
+}
