@@ -11,8 +11,17 @@ import { losePower } from './memory/power-cut.ts';
 import { foundPath, resolvePath, resolvePlace } from './memory/resolve.ts';
 import type { Found, Place } from './memory/resolve.ts';
 
-/** Called before every operation of the port; an errno name makes it fail with that. */
-export type FileFault = (operation: string, path: string) => string | null;
+/**
+ * Called before every operation of the port; an errno name makes it fail with that. A write may have put down its first `written`
+ * bytes before it fails, as on a disk that becomes full.
+ */
+type FileFault = (operation: string, path: string) => string | PartialWrite | null;
+
+/** A write that failed half way. */
+interface PartialWrite {
+  readonly errno: string;
+  readonly written: number;
+}
 
 /** The Files port, and what a simulated machine does below it. */
 export interface MemoryFiles extends Files {
@@ -72,8 +81,8 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
     for (const call of calls ?? []) schedule(() => call(null));
   };
   const check = (operation: string, path: string): void => {
-    const errno = fault?.(operation, path) ?? null;
-    if (errno !== null) throw new FileError(operation, path, errno);
+    const found = fault?.(operation, path) ?? null;
+    if (found !== null) throw new FileError(operation, path, typeof found === 'string' ? found : found.errno);
   };
   const find = (operation: string, path: string, follow = true): Found => {
     check(operation, path);
@@ -152,6 +161,7 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
       return createMemoryLog(path, spot.directory.entries.get(spot.name) ?? null, truncate, {
         now,
         check: (operation) => (boot === boots ? check(operation, path) : fail(operation, path, 'EIO')),
+        fault: () => (boot === boots ? (fault?.('write', path) ?? null) : 'EIO'),
         changed: () => changed(spot.directory, spot.directoryPath, spot.name),
       });
     },

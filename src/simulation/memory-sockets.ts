@@ -5,7 +5,7 @@ import type { Clock, Sockets } from '../runtime/ports.ts';
 import type { MemoryFiles } from './memory-files.ts';
 
 /** The sockets of one process. */
-export interface ProcessSockets {
+interface ProcessSockets {
   readonly sockets: Sockets;
   /** The process is gone: nobody listens any more, files stay. */
   kill(): void;

@@ -19,7 +19,7 @@ export type Fate = 'live' | 'killedBefore' | 'killedAfter';
 export type FateOfCall = (operation: string) => Fate;
 
 /** Thrown by what a killed process calls synchronously: its code runs on to its next await, and must reach nothing. */
-export class ProcessKilled extends Error {
+class ProcessKilled extends Error {
   override readonly name = 'ProcessKilled';
 }
 

@@ -128,7 +128,7 @@ export function createSimulatedWorker(machine: Machine, faults: WorkerFaults = {
 const identity = ({ pid, startTime }: SimProcess): { pid: number; startTime: string } => ({ pid, startTime });
 
 /** open(2) O_WRONLY without O_CREAT, one write(2). */
-export function* writePath(machine: Machine, path: string, text: string): Thread<Errno> {
+function* writePath(machine: Machine, path: string, text: string): Thread<Errno> {
   try {
     const node = machine.files.openAttribute(path);
     if (node.write === null) return 'EACCES';
@@ -140,7 +140,7 @@ export function* writePath(machine: Machine, path: string, text: string): Thread
 }
 
 /** Reads one path after the other, as one process does. */
-export function* readPaths(machine: Machine, paths: readonly string[]): Thread<readonly WorkerRead[]> {
+function* readPaths(machine: Machine, paths: readonly string[]): Thread<readonly WorkerRead[]> {
   const results: WorkerRead[] = [];
   for (const path of paths) {
     try {

@@ -8,7 +8,7 @@ import type { DeviceSpec, MountSpec, RouteSpec } from './spec.ts';
 import { openByCdev, openByGroup } from './vfio.ts';
 
 /** A process that uses something. */
-export interface Holder {
+interface Holder {
   readonly pid: number;
   /** Closes what it opened and ends the process. */
   close(): void;
@@ -53,6 +53,8 @@ export interface KernelControl {
   unmount(target: string): void;
   setSwaps(paths: readonly string[]): void;
   setRoutes(routes: readonly RouteSpec[]): void;
+  /** The device no longer answers: every read of its configuration space is all ones. */
+  goDead(address: string): void;
   /** The next probes of the device by that driver (default: any) fail, hang until cleared, or succeed without binding. */
   failProbe(address: string, fault: ProbeFault | null, driver?: string): void;
   /** Loading the module never ends, until set back. */
@@ -130,6 +132,10 @@ export function createKernelControl(
     unmount: (target) => void (machine.mounts = machine.mounts.filter((mount) => mount.target !== target)),
     setSwaps: (paths) => void (machine.swaps = [...paths]),
     setRoutes: (routes) => void (machine.routes = [...routes]),
+    goDead(address) {
+      const path = `${deviceAt(machine, address).path}/config`;
+      files.put(path, { file: new Uint8Array(256).fill(0xff) });
+    },
     failProbe(address, fault, driver = '*') {
       const key = `${driver} ${address}`;
       if (fault === null) machine.probeFaults.delete(key);

@@ -85,7 +85,7 @@ export function* rescanBuses(machine: Machine): Thread<void> {
 }
 
 /** The match string the bus makes of a device's ids. */
-export function modaliasOf(spec: DeviceSpec): string {
+function modaliasOf(spec: DeviceSpec): string {
   if (!isPci(spec)) return spec.modalias;
   const long = (id: string): string => id.toUpperCase().padStart(8, '0');
   const byte = (index: number): string => spec.class.slice(index * 2, index * 2 + 2).toUpperCase();

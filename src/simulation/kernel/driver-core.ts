@@ -14,7 +14,7 @@ type ProbeResult = { readonly errno: Errno; readonly refused: boolean };
 export const busPath = (bus: string): string => `/sys/bus/${bus}`;
 
 /** With an override set, only that driver matches, and it matches whatever the device is. */
-export function driverMatches(driver: SimDriver, device: SimDevice): boolean {
+function driverMatches(driver: SimDriver, device: SimDevice): boolean {
   if (driver.bus !== device.bus) return false;
   if (device.override !== null) return device.override === driver.name;
   return driver.ids.some((pattern) => matchesGlob(pattern, device.modalias));

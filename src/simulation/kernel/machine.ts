@@ -65,7 +65,7 @@ export interface SimGroup {
 }
 
 /** A loaded module. */
-export interface SimModule {
+interface SimModule {
   readonly spec: ModuleSpec;
   readonly users: Set<string>;
   drivers: SimDriver[];

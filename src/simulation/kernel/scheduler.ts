@@ -6,7 +6,7 @@
 export type Thread<Result> = Generator<() => boolean, Result, void>;
 
 /** A started call: finished, or asleep in the kernel. */
-export interface Call<Result> {
+interface Call<Result> {
   readonly state: { readonly done: true; readonly value: Result } | { readonly done: false };
   /** Calls back with the result, at once when it is there already. */
   whenDone(use: (value: Result) => void): void;

@@ -54,7 +54,7 @@ export type ChildSpec =
   | { readonly kind: 'virtio'; readonly name: string; readonly children: readonly ChildSpec[] };
 
 /** What a PF can make. */
-export interface SriovSpec {
+interface SriovSpec {
   readonly total: number;
   /** Device id of the VFs, 4 hex digits. */
   readonly vfDevice: string;
@@ -100,7 +100,7 @@ export interface PciSpec {
 }
 
 /** A device of a bus that has only a name and a modalias. */
-export interface NamedDeviceSpec {
+interface NamedDeviceSpec {
   readonly bus: 'platform' | 'cdx' | 'fsl-mc';
   readonly address: string;
   readonly modalias: string;

@@ -42,10 +42,10 @@ export function* removeVfio(machine: Machine, device: SimDevice): Thread<void> {
 }
 
 /** The path of a group's node. */
-export const groupNode = (group: SimGroup): string => `/dev/vfio/${group.noIommu ? 'noiommu-' : ''}${group.number}`;
+const groupNode = (group: SimGroup): string => `/dev/vfio/${group.noIommu ? 'noiommu-' : ''}${group.number}`;
 
 /** The path of a bound device's cdev. */
-export const cdevNode = (device: SimDevice): string =>
+const cdevNode = (device: SimDevice): string =>
   `/dev/vfio/devices/${device.group?.noIommu === true ? 'noiommu-' : ''}vfio${device.vfioNumber ?? ''}`;
 
 /**

@@ -9,6 +9,8 @@ export interface LogSurroundings {
   now(): number;
   /** Throws where the fault hook or a power cut forbids the operation. */
   check(operation: string): void;
+  /** What stops a write, perhaps half way; null: nothing. */
+  fault(): string | { readonly errno: string; readonly written: number } | null;
   /** Tells the directory's watches. */
   changed(): void;
 }
@@ -21,9 +23,19 @@ export function createMemoryLog(path: string, node: Node | null, truncate: boole
   if (node.kind === 'directory') throw new FileError('open', path, 'EISDIR');
   if (node.kind === 'computed' && node.write === null) throw new FileError('open', path, 'EACCES');
   let open = true;
-  const begin = (operation: string): void => {
+  const mustBeOpen = (operation: string): void => {
     if (!open) throw new FileError(operation, path, 'EBADF');
+  };
+  const begin = (operation: string): void => {
+    mustBeOpen(operation);
     around.check(operation);
+  };
+  const put = (bytes: Uint8Array): void => {
+    if (node.kind !== 'file') throw new FileError('write', path, 'EINVAL');
+    node.chunks.push(bytes);
+    node.size += bytes.length;
+    node.modifiedAt = around.now();
+    around.changed();
   };
   const cut = (bytes: number): void => {
     if (node.kind !== 'file') return;
@@ -34,17 +46,15 @@ export function createMemoryLog(path: string, node: Node | null, truncate: boole
   if (truncate) cut(0);
   return {
     async append(text) {
-      begin('write');
-      if (node.kind === 'computed') {
-        node.write?.(text);
-        return;
-      }
-      if (node.kind !== 'file') throw new FileError('write', path, 'EINVAL');
+      mustBeOpen('write');
+      const fault = around.fault();
       const bytes = encoder.encode(text);
-      node.chunks.push(bytes);
-      node.size += bytes.length;
-      node.modifiedAt = around.now();
-      around.changed();
+      if (fault !== null) {
+        if (typeof fault !== 'string') put(bytes.slice(0, fault.written));
+        throw new FileError('write', path, typeof fault === 'string' ? fault : fault.errno);
+      }
+      if (node.kind === 'computed') node.write?.(text);
+      else put(bytes);
     },
     async sync() {
       begin('fsync');

@@ -29,7 +29,7 @@ export const vfioModules: readonly ModuleSpec[] = [
 ];
 
 /** The port driver: part of the kernel image, without a module in sysfs. */
-export const pcieport: ModuleSpec = {
+const pcieport: ModuleSpec = {
   name: 'pcieportdrv',
   builtin: true,
   drivers: [

@@ -10,7 +10,7 @@ import type { ConformanceCase, Subject } from './subject.ts';
 import { verifyCases } from './verify-cases.ts';
 
 /** The list, in the order in which it runs: what can be shown but once per boot comes before what loads the same module. */
-export const conformanceCases: readonly ConformanceCase[] = [
+const conformanceCases: readonly ConformanceCase[] = [
   ...modprobeCases,
   ...overrideCases,
   ...bindingCases,

@@ -165,6 +165,18 @@ describe('watches', () => {
 });
 
 describe('faults and removal', () => {
+  it('writes a part before the disk is full', async () => {
+    const files = createMemoryFiles({ entries: { '/state/journal': '' } });
+    files.setFault((operation) => (operation === 'write' ? { errno: 'ENOSPC', written: 3 } : null));
+    const log = await files.openLog('/state/journal', { truncate: false });
+    expect(await codeOfAsync(log.append('record\n'))).toBe('ENOSPC');
+    files.setFault(null);
+    expect(files.readText('/state/journal')).toBe('rec');
+    await log.truncate(0);
+    await log.append('whole\n');
+    expect(files.readText('/state/journal')).toBe('whole\n');
+  });
+
   it('fails operations by the hook', async () => {
     const files = createMemoryFiles({ entries: { '/state/journal': '' } });
     files.setFault((operation) => (operation === 'write' ? 'ENOSPC' : null));

@@ -1,70 +1,11 @@
-// What the conformance suite cannot show on a lab kernel, and the hands on the machine.
+// What the conformance suite cannot show on a lab kernel: damage, faults, a full worker pool, reboots.
 import { describe, expect, it } from 'vitest';
 import { WorkerUnavailable } from '../../../src/host/ports.ts';
-import type { WriteOutcome } from '../../../src/host/ports.ts';
-import type { KernelSpec } from '../../../src/simulation/kernel/spec.ts';
 import { demoAddresses, demoNode } from '../../../src/simulation/nodes/demo-node.ts';
-import { createRandomNode } from '../../../src/simulation/nodes/random-node.ts';
-import { createSeededRandom } from '../../../src/simulation/seeded-random.ts';
-import { createSimulatedKernel } from '../../../src/simulation/simulated-kernel.ts';
-import type { SimulatedKernel } from '../../../src/simulation/simulated-kernel.ts';
-import { createVirtualClock } from '../../../src/simulation/virtual-clock.ts';
-import type { VirtualClock } from '../../../src/simulation/virtual-clock.ts';
+import { devicePath as device } from '../../support/conformance/device-actions.ts';
+import { KernelBench as Bench } from '../../support/conformance/kernel-bench.ts';
 
 const at = demoAddresses;
-const device = (address: string): string => `/sys/bus/pci/devices/${address}`;
-
-class Bench {
-  readonly clock: VirtualClock;
-  readonly kernel: SimulatedKernel;
-
-  constructor(spec: KernelSpec = demoNode) {
-    this.clock = createVirtualClock();
-    this.kernel = createSimulatedKernel({ spec, clock: this.clock, random: createSeededRandom(1) });
-  }
-
-  async finish<Value>(promise: Promise<Value>): Promise<Value> {
-    let done = false;
-    void promise.finally(() => (done = true)).catch(() => {});
-    await this.clock.runUntil(() => done, 120_000);
-    return promise;
-  }
-
-  async write(path: string, text: string, deadline = 1_000): Promise<WriteOutcome> {
-    const lease = await this.kernel.worker.lease();
-    const outcome = await this.finish(lease.write(path, text, deadline));
-    lease.release();
-    return outcome;
-  }
-
-  /** All writes as one word each. */
-  async writes(...pairs: readonly (readonly [path: string, text: string])[]): Promise<readonly string[]> {
-    const words: string[] = [];
-    for (const [path, text] of pairs) {
-      const outcome = await this.write(path, text);
-      words.push(outcome.outcome === 'Failed' ? outcome.errno : outcome.outcome);
-    }
-    return words;
-  }
-
-  async modprobe(...args: readonly string[]): Promise<string> {
-    const end = await this.finish(this.kernel.processes.run('/usr/sbin/modprobe', args, { deadline: 30_000 }));
-    return `${end.code ?? 'killed'}${end.timedOut ? ' timed out' : ''} ${end.stderr}`.trim();
-  }
-
-  async bind(address: string, driver = 'vfio-pci'): Promise<readonly string[]> {
-    await this.modprobe('vfio_pci');
-    const override = await this.writes([`${device(address)}/driver_override`, driver]);
-    const unbind = this.kernel.files.exists(`${device(address)}/driver`)
-      ? await this.writes([`${device(address)}/driver/unbind`, address])
-      : [];
-    return [...override, ...unbind, ...(await this.writes([`/sys/bus/pci/drivers/${driver}/bind`, address]))];
-  }
-
-  driver(address: string): string | null | undefined {
-    return this.kernel.control.snapshot().drivers[address];
-  }
-}
 
 describe('damage', () => {
   it('is noted when what the node lives on is unbound, and not when its device is pulled', async () => {
@@ -280,25 +221,5 @@ describe('holders', () => {
     expect(await bench.writes(['/sys/bus/pci/drivers/vfio-pci/unbind', at.spareNic])).toEqual(['Stuck']);
     if ('close' in holder) holder.close();
     expect(bench.driver(at.spareNic)).toBe(null);
-  });
-});
-
-describe('nodes by chance', () => {
-  it('have as many devices and groups as asked, the same for the same seed, and boot quickly when large', () => {
-    const build = (seed: number, devices: number, groups: number) =>
-      createRandomNode(createSeededRandom(seed), { devices, groups });
-    expect(build(3, 12, 5)).toEqual(build(3, 12, 5));
-    for (let seed = 0; seed < 20; seed += 1) {
-      const { spec, addresses, critical } = build(seed, 12, 5);
-      expect(new Set(addresses).size).toBe(12);
-      const { control } = new Bench(spec).kernel;
-      const groups = control.snapshot().groups;
-      expect(new Set(addresses.map((address) => groups[address])).size).toBe(5);
-      expect(critical.every((address) => control.snapshot().drivers[address] !== null)).toBe(true);
-      expect(control.damage).toEqual([]);
-    }
-    const large = build(1, 4_096, 1_024);
-    const { drivers } = new Bench(large.spec).kernel.control.snapshot();
-    expect(large.addresses.filter((address) => address in drivers)).toHaveLength(4_096);
   });
 });
