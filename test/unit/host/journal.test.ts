@@ -199,15 +199,13 @@ describe('a journal that was cut or changed', () => {
   it('changed at every byte: a clear error, and the file is left alone', async () => {
     const { text } = await written();
     for (let at = 0; at < text.length; at += 1) {
-      for (const flip of [0x01, 0x20]) {
-        const bytes = new TextEncoder().encode(text);
-        bytes[at] = (bytes[at] ?? 0) ^ flip;
-        const files = newDisk();
-        files.put('/state/journal', { file: bytes });
-        const problem = await problemOf(() => open(files));
-        expect(['Damaged', 'Newer'], `byte ${at}`).toContain(problem);
-        expect([...files.readBytes('/state/journal', 0, text.length)]).toEqual([...bytes]);
-      }
+      const bytes = new TextEncoder().encode(text);
+      bytes[at] = (bytes[at] ?? 0) ^ (at % 2 === 0 ? 0x01 : 0x20);
+      const files = newDisk();
+      files.put('/state/journal', { file: bytes });
+      const problem = await problemOf(() => open(files));
+      expect(['Damaged', 'Newer'], `byte ${at}`).toContain(problem);
+      expect([...files.readBytes('/state/journal', 0, text.length)]).toEqual([...bytes]);
     }
   });
 
