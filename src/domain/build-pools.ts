@@ -88,8 +88,8 @@ function toAdvertised(id: string, members: readonly Member[], input: PoolInput):
   const groupNode = group !== null ? String(group) : (input.noIommuNodes.get(id) ?? null);
   const companions = companionsOf(group, sorted, input);
   const functions = [
-    ...sorted.map((member) => toFunction(member.entry, member.device, true)),
-    ...companions.map((member) => toFunction(member.entry, member.device, false)),
+    ...sorted.map((member) => toFunction(member.entry, member.device, true, input.nodes)),
+    ...companions.map((member) => toFunction(member.entry, member.device, false, input.nodes)),
   ].sort((a, b) => compareAddresses(a.address, b.address));
   const problem = findProblem([...sorted, ...companions], groupNode, input);
   return {
@@ -115,8 +115,17 @@ function companionsOf(group: number | null, selected: readonly Member[], input: 
   });
 }
 
-function toFunction(entry: LedgerEntry, device: Device | null, selected: boolean): AdvertisedFunction {
-  return { address: entry.address, driver: entry.driver ?? '', selected, vfioDevice: device?.vfioDevice ?? null };
+// From 6.1 on every bound device has a name in vfio-dev/; a node of that name exists only with CONFIG_VFIO_DEVICE_CDEV, and only a node
+// can be given to a pod.
+function toFunction(
+  entry: LedgerEntry,
+  device: Device | null,
+  selected: boolean,
+  { cdevs }: VfioNodes,
+): AdvertisedFunction {
+  const name = device?.vfioDevice ?? null;
+  const vfioDevice = name !== null && cdevs.has(name) ? name : null;
+  return { address: entry.address, driver: entry.driver ?? '', selected, vfioDevice };
 }
 
 function findProblem(members: readonly Member[], groupNode: string | null, input: PoolInput): string | null {

@@ -6,6 +6,7 @@ export interface AdvertisedFunction {
   readonly driver: string;
   /** True when it was selected; companions of the group are bound but never named in the environment. */
   readonly selected: boolean;
+  /** Name of its cdev under /dev/vfio/devices; null when the kernel made no such node. */
   readonly vfioDevice: string | null;
 }
 

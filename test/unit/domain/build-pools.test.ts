@@ -60,11 +60,18 @@ describe('a bound device', () => {
             iommuGroup: 7,
             groupNode: '7',
             physicalFunction: '0000:00:05.0',
-            functions: [{ address: '0000:01:00.0', driver: 'vfio-pci', selected: true, vfioDevice: 'vfio0' }],
+            functions: [{ address: '0000:01:00.0', driver: 'vfio-pci', selected: true, vfioDevice: null }],
           },
         ],
       },
     ]);
+  });
+
+  test('has a cdev only where the kernel made the node, whatever vfio-dev/ names', () => {
+    const cdev = (cdevs: readonly string[]) =>
+      pools([nic], [offered(nic)], { nodes: { groups: new Set(['7']), cdevs: new Set(cdevs) } })[0]?.devices[0]
+        ?.functions[0]?.vfioDevice;
+    expect([cdev([]), cdev(['vfio0'])]).toEqual([null, 'vfio0']);
   });
 
   test.each([
