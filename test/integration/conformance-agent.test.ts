@@ -73,6 +73,22 @@ describe("the agent on the demo's node", () => {
   });
 });
 
+it('lives the same history twice from the same seed, to the byte of the journal', async () => {
+  const live = async (seed: number): Promise<string> => {
+    const operations: string[] = [];
+    const fate = (operation: string): Fate => {
+      operations.push(operation);
+      return 'live';
+    };
+    const node = new SimulatedNode(demoNode, everything, { seed, faults: { fate } });
+    await node.start(node.kernel.agent);
+    const journal = node.kernel.files.readText('/var/lib/vfio-operator/journal');
+    return [...operations, journal, JSON.stringify(node.kernel.control.snapshot())].join('\n');
+  };
+  expect(await live(5)).toBe(await live(5));
+  expect(await live(5)).not.toBe(await live(6));
+});
+
 /** One life that ends at that call, a second one; what it comes to. */
 async function history(killAt: number, fate: Exclude<Fate, 'live'>, powerCut: boolean): Promise<number> {
   let calls = 0;

@@ -1,6 +1,7 @@
 // Booting: /sys, /proc and /dev from nothing, devices in the order they are plugged, modules that load at boot, then udev's
 // coldplug. What was set at run time is gone, what lies on the disk stays.
-import { attributeEntry } from './attribute.ts';
+import type { Entry } from '../memory/entry.ts';
+import { attributeEntry, parseNumber } from './attribute.ts';
 import { showStackedBlock } from './block-children.ts';
 import { rescan } from './device-attributes.ts';
 import { addDevice } from './device-registry.ts';
@@ -116,7 +117,7 @@ function showHostFacts(machine: Machine): void {
   const text = (path: string, read: () => string): void => files.put(path, { computed: true, read });
   files.put('/proc/sys/kernel/osrelease', `${spec.release}\n`);
   text('/proc/sys/kernel/random/boot_id', () => `${machine.bootId}\n`);
-  text('/proc/sys/kernel/modules_disabled', () => `${machine.modulesDisabled ? 1 : 0}\n`);
+  files.put('/proc/sys/kernel/modules_disabled', modulesDisabledEntry(machine));
   text('/proc/swaps', () => swapsText(machine.swaps));
   text('/proc/uptime', () => `${((machine.clock.monotonic() - machine.bootedAt) / 1000).toFixed(2)} 0.00\n`);
   text('/proc/fb', () => framebuffers(machine));
@@ -128,6 +129,19 @@ function showHostFacts(machine: Machine): void {
     '/proc/interrupts': interruptsText,
   };
   for (const [path, content] of Object.entries(defaults)) if (!files.exists(path)) files.put(path, content);
+}
+
+/** Once on it stays on until the next boot. */
+function modulesDisabledEntry(machine: Machine): Entry {
+  return attributeEntry(machine, {
+    show: () => `${machine.modulesDisabled ? 1 : 0}\n`,
+    store: (value) =>
+      immediately(() => {
+        if (parseNumber(value) !== 1) return 'EINVAL';
+        machine.modulesDisabled = true;
+        return null;
+      }),
+  });
 }
 
 function showNetworkFacts(machine: Machine, text: (path: string, read: () => string) => void): void {

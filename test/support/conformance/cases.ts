@@ -3,7 +3,7 @@ import { bindingCases } from './binding-cases.ts';
 import { blockingCases } from './blocking-cases.ts';
 import { restoreAll } from './device-actions.ts';
 import { groupCases } from './group-cases.ts';
-import { modprobeCases } from './modprobe-cases.ts';
+import { modprobeCases, modulesDisabledCase } from './modprobe-cases.ts';
 import { overrideCases } from './override-cases.ts';
 import { sriovCases } from './sriov-cases.ts';
 import type { ConformanceCase, Subject } from './subject.ts';
@@ -18,6 +18,7 @@ const conformanceCases: readonly ConformanceCase[] = [
   ...groupCases,
   ...sriovCases,
   ...blockingCases,
+  modulesDisabledCase,
 ];
 
 /** The cases that this kernel can show. */

@@ -1,4 +1,5 @@
 // modprobe: its exit code says less than one thinks, so what counts is what is loaded afterwards.
+import { put } from './device-actions.ts';
 import type { ConformanceCase, Subject } from './subject.ts';
 
 const source = 'modprobe(8), modprobe.d(5)';
@@ -12,6 +13,21 @@ async function withConfiguration(subject: Subject, text: string, run: () => Prom
 }
 
 const loaded = (subject: Subject, module: string): Promise<boolean> => subject.exists(`/sys/module/${module}`);
+
+/** It cannot be undone before the next boot, so it runs last. */
+export const modulesDisabledCase: ConformanceCase = {
+  name: 'with modules_disabled nothing more is loaded: exit 1; what is loaded already: exit 0',
+  source: 'Documentation/admin-guide/sysctl/kernel.rst, modules_disabled',
+  async run(subject) {
+    const set = await put(subject, '/proc/sys/kernel/modules_disabled', '1');
+    const back = await put(subject, '/proc/sys/kernel/modules_disabled', '0');
+    const loadedAlready = await subject.modprobe('vfio_pci');
+    const another = await subject.modprobe('igbvf_vfio_pci');
+    return { set, back, loadedAlready, another, there: await loaded(subject, 'igbvf_vfio_pci') };
+  },
+  kernels: (kernel) => kernel !== '5.10',
+  expected: { set: 'ok', back: 'EINVAL', loadedAlready: 0, another: 1, there: false },
+};
 
 export const modprobeCases: readonly ConformanceCase[] = [
   {

@@ -131,6 +131,24 @@ export const verifyCases: readonly ConformanceCase[] = [
     expected: [true, false],
   },
   {
+    name: "the kernel's event counter tells of bind and unbind, and not of an override",
+    source: 'Documentation/ABI/testing/sysfs-kernel-uevent_seqnum, lib/kobject_uevent.c',
+    async run(subject) {
+      const { edu } = subject.addresses;
+      const count = async (): Promise<number> => Number(await get(subject, '/sys/kernel/uevent_seqnum'));
+      await subject.modprobe('vfio_pci');
+      await subject.settle();
+      const start = await count();
+      await setOverride(subject, edu, 'vfio-pci');
+      const overridden = await count();
+      await put(subject, `${driverPath('vfio-pci')}/bind`, edu);
+      const bound = await count();
+      await unbind(subject, edu);
+      return [overridden - start, bound > overridden, (await count()) > bound];
+    },
+    expected: [0, true, true],
+  },
+  {
     name: "a module's driver is named in /sys/module, and the driver names its module",
     source: 'drivers/base/module.c module_add_driver',
     async run(subject) {
