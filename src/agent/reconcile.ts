@@ -69,6 +69,7 @@ const holdInterval = 2_000;
 export function createReconciler(parts: ReconcileParts): Reconciler {
   const { clock, apply, kubelet } = parts;
   let retries: RetrySchedule = emptyRetrySchedule;
+  let plannedPolicies = '';
   const waiting = new Set<Promise<void>>();
 
   const look = async (policies: PolicySet): Promise<Look> => {
@@ -187,6 +188,10 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   async function pass(): Promise<PassReport> {
     await settle();
     const policies = parts.policies();
+    // Whoever mends a policy after a failure does not wait for the back-off of the old one.
+    const words = JSON.stringify(policies.policies);
+    if (words !== plannedPolicies) retries = emptyRetrySchedule;
+    plannedPolicies = words;
     const first = await look(policies);
     let last = first;
     let applied: ReadonlyMap<string, ApplyOutcome> = new Map();

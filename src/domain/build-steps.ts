@@ -36,26 +36,35 @@ function moveSteps({ device, target }: BindTarget): readonly Step[] {
 
 /**
  * Gives one device back: its former override (usually none), off the VFIO driver, and the kernel matches again where it had a
- * driver before. An adopted device is left without a driver, as is one that had none.
+ * driver before. An adopted device is left without a driver, as is one that had none. An override that named another driver than
+ * the one it had is set last: while it is set, only the driver it names can be bound.
  */
 export function releaseSteps(device: Device, entry: LedgerEntry): readonly Step[] {
   const { bus, address } = device;
-  const steps: Step[] = [];
   const current = device.guarded === null ? entry.driver : device.guarded.driverOverride;
   const restored = entry.adopted ? null : entry.originalOverride;
-  if (current !== restored)
-    steps.push({
-      kind: 'SetOverride',
-      bus,
-      address,
-      driver: restored === null ? null : { module: null, name: restored },
-      previous: current,
-    });
-  if (device.driver !== null && device.driver === entry.driver)
-    steps.push({ kind: 'Unbind', bus, address, driver: device.driver });
-  if (!entry.adopted && entry.originalDriver !== null && device.driver !== entry.originalDriver)
-    steps.push({ kind: 'Probe', bus, address, expect: entry.originalDriver });
-  return steps;
+  const driver = entry.adopted ? null : entry.originalDriver;
+  const first = restored !== null && driver !== null && restored !== driver ? null : restored;
+  const override = (from: string | null, to: string | null): readonly Step[] =>
+    from === to
+      ? []
+      : [
+          {
+            kind: 'SetOverride',
+            bus,
+            address,
+            driver: to === null ? null : { module: null, name: to },
+            previous: from,
+          },
+        ];
+  return [
+    ...override(current, first),
+    ...(device.driver !== null && device.driver === entry.driver
+      ? [{ kind: 'Unbind', bus, address, driver: device.driver } as const]
+      : []),
+    ...(driver !== null && device.driver !== driver ? [{ kind: 'Probe', bus, address, expect: driver } as const] : []),
+    ...override(first, restored),
+  ];
 }
 
 /** Makes `count` VFs on a PF that has none, without letting host drivers take them in between. */

@@ -316,6 +316,20 @@ Release group:1
     );
   });
 
+  test('an override that named another driver is set again last', () => {
+    const forced = aLedger([anEntry(bound, { originalOverride: 'pci-stub' })]);
+    expect(text({ devices: [bound], ledger: forced })).toBe(
+      `0000:01:00.0 Release (p)
+Release group:1
+  0000:01:00.0: clear driver_override
+  0000:01:00.0: unbind from vfio-pci
+  0000:01:00.0: drivers_probe (expect e1000e)
+  0000:01:00.0: driver_override = pci-stub`,
+    );
+    const own = aLedger([anEntry(bound, { originalOverride: 'e1000e' })]);
+    expect(text({ devices: [bound], ledger: own })).toMatch(/driver_override = e1000e\n.*unbind.*\n.*drivers_probe.*$/);
+  });
+
   test('a record of another boot or another device is not acted on', () => {
     expect(text({ devices: [nic], ledger: aLedger([anEntry(bound, { bootId: 'other' })]) })).toBe('');
     expect(text({ devices: [nic], ledger: aLedger([anEntry(bound, { modalias: 'pci:other' })]) })).toBe('');
