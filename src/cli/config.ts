@@ -1,8 +1,8 @@
 // The command line: every command with its arguments, options and help. Nothing else in the CLI reads arguments or the environment.
 import { hostname } from 'node:os';
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
+import manifest from '../../package.json' with { type: 'json' };
 import { agentCommand, ownLabels } from '../agent/config.ts';
 import type { OutputFormat } from './cli-parts.ts';
 import type { DevicesOptions } from './devices-command.ts';
@@ -54,7 +54,7 @@ Exit codes: 0 done, also when the answer is "nothing" or "refused"; 1 it failed;
 function createProgram(runs: CommandRuns, end: (code: ExitCode) => void): Command {
   const program = new Command('vfio-operator')
     .description('Puts the devices a policy names on the right VFIO driver, proves it, and offers them to kubelet.')
-    .version(readVersion(), '-V, --version', 'print the version')
+    .version(manifest.version, '-V, --version', 'print the version')
     .helpOption('-h, --help', 'show help')
     .helpCommand('help [command]', 'show help for a command')
     .configureHelp({ showGlobalOptions: true, subcommandTerm: describeTerm })
@@ -256,17 +256,4 @@ function parseLabels(text: string): Readonly<Record<string, string>> {
     labels[key] = value;
   }
   return labels;
-}
-
-/** Beside the sources and beside dist/ alike. */
-function readVersion(): string {
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      const text = readFileSync(new URL(path, import.meta.url), 'utf8');
-      return (JSON.parse(text) as { readonly version: string }).version;
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
-    }
-  }
-  return 'unknown';
 }

@@ -47,7 +47,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       ]);
       return { grpc: createGrpc(), processes: createProcesses(), random: createRandom() };
     },
-    toYaml: async (value) => (await import('yaml')).stringify(value),
+    toYaml: async (value) => (await import('./yaml-adapter.ts')).toYaml(value),
   };
   const code = await runProgram(argv, parts);
   worker.close();

@@ -148,7 +148,16 @@ async function openUse(options: ReleaseOptions, held: Held, parts: CliParts): Pr
     onChange: () => undefined,
     processHolding: () => null,
   });
-  return { ...side, resources: [], offer: () => Promise.resolve() };
+  return {
+    resources: [],
+    offer: () => Promise.resolve(),
+    async readUse() {
+      const { holders, unreadable } = await side.readUse();
+      const hint = 'where there is no kubelet, say --kubelet=none';
+      return { holders, unreadable: unreadable === null ? null : `${unreadable}; ${hint}` };
+    },
+    stop: () => side.stop(),
+  };
 }
 
 function loadHostModule(
