@@ -8,7 +8,7 @@ import { createMemoryLog } from './memory/log-file.ts';
 import { fileContent } from './memory/node.ts';
 import type { ComputedNode, DirectoryNode, Node } from './memory/node.ts';
 import { losePower } from './memory/power-cut.ts';
-import { foundPath, resolvePath, resolvePlace } from './memory/resolve.ts';
+import { foundPath, placeOf, resolvePath, resolvePlace } from './memory/resolve.ts';
 import type { Found, Place } from './memory/resolve.ts';
 
 /**
@@ -151,6 +151,7 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
       check('open', path);
       const found = resolvePath(root, path, true);
       const spot = 'errno' in found ? place('open', path) : placeOf(found);
+      if (spot === null) throw new FileError('open', path, 'EISDIR');
       if (spot.node === null) {
         if (spot.directoryPath.startsWith('/sys')) throw new FileError('open', path, 'EACCES');
         create(spot, { file: '', mode: 0o600 }, null);
@@ -210,8 +211,11 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
     },
 
     put(path, entry) {
-      makeParents(path);
-      const spot = place('put', path);
+      let spot = resolvePlace(root, path);
+      if ('errno' in spot) {
+        makeParents(path);
+        spot = place('put', path);
+      }
       if (spot.node !== null) gone(spot.node);
       create(spot, entry, 'whole');
     },
@@ -290,12 +294,6 @@ function renameErrno(from: Node, to: Node | null, into: boolean): string | null 
     return to.entries.size > 0 ? 'ENOTEMPTY' : null;
   }
   return to.kind === 'directory' ? 'EISDIR' : null;
-}
-
-function placeOf(found: Found): Place {
-  const directory = found.parents.at(-1)?.node;
-  if (directory === undefined) throw new FileError('open', '/', 'EISDIR');
-  return { directory, directoryPath: foundPath({ ...found, name: '' }), name: found.name, node: found.node };
 }
 
 function fail(operation: string, path: string, errno: string): never {

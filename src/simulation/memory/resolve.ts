@@ -2,16 +2,14 @@
 // at most 40 links, a trailing slash demands a directory.
 import type { DirectoryNode, Node } from './node.ts';
 
-/** Where a path led. */
+/** Where a path led: the nodes from the root to it, each with its name; the root's is empty. */
 export interface Found {
   readonly node: Node;
-  /** Directories from the root to the node's parent; the node's own when it is the root. */
-  readonly parents: readonly { readonly name: string; readonly node: DirectoryNode }[];
-  /** Last component; empty for the root. */
-  readonly name: string;
+  readonly nodes: readonly Node[];
+  readonly names: readonly string[];
 }
 
-/** Where a new entry would go: its directory exists, the entry may not. */
+/** Where an entry is or would go: its directory exists, the entry may not. */
 export interface Place {
   readonly directory: DirectoryNode;
   readonly directoryPath: string;
@@ -20,98 +18,110 @@ export interface Place {
 }
 
 /** An errno name. */
-export interface Failure {
+interface Failure {
   readonly errno: string;
 }
 
-interface Step {
-  readonly name: string;
-  readonly node: Node;
-}
-
 const maxLinks = 40;
+const longestName = 255;
+const longestPath = 4095;
+const slash = '/'.charCodeAt(0);
 
 /** Finds what `path` names; a final link is followed when `follow`. */
 export function resolvePath(root: DirectoryNode, path: string, follow: boolean): Found | Failure {
-  const place = walk(root, path, follow);
-  if ('errno' in place) return place;
-  if (place.node === null) return { errno: 'ENOENT' };
-  return { node: place.node, parents: place.parents, name: place.name };
+  const walked = walk(root, path, follow);
+  if ('errno' in walked) return walked;
+  if (walked.missing !== null) return { errno: 'ENOENT' };
+  return { node: walked.nodes.at(-1) ?? root, nodes: walked.nodes, names: walked.names };
 }
 
 /** Finds the directory for an entry to be made, renamed or removed. A final link is not followed. */
 export function resolvePlace(root: DirectoryNode, path: string): Place | Failure {
-  const place = walk(root, path.replace(/\/+$/, ''), false);
-  if ('errno' in place) return place;
-  const parent = place.parents.at(-1);
-  if (parent === undefined || place.name === '') return { errno: 'EBUSY' };
-  return {
-    directory: parent.node,
-    directoryPath: pathOf(place.parents.map((step) => step.name)),
-    name: place.name,
-    node: place.node,
-  };
+  const walked = walk(root, path.endsWith('/') ? path.replace(/\/+$/, '') : path, false);
+  if ('errno' in walked) return walked;
+  return placeIn(walked.nodes, walked.names, walked.missing) ?? { errno: 'EBUSY' };
+}
+
+/** The place of something found; null for the root, which has none. */
+export function placeOf(found: Found): Place | null {
+  return placeIn(found.nodes, found.names, null);
 }
 
 /** The absolute path of a found node. */
 export function foundPath(found: Found): string {
-  return pathOf([...found.parents.map((step) => step.name), found.name]);
+  return found.names.join('/') || '/';
 }
 
-function pathOf(names: readonly string[]): string {
-  return '/' + names.filter((name) => name !== '').join('/');
+function placeIn(nodes: readonly Node[], names: readonly string[], missing: string | null): Place | null {
+  const depth = missing === null ? nodes.length - 1 : nodes.length;
+  const directory = nodes[depth - 1];
+  const name = missing ?? names[depth];
+  if (directory?.kind !== 'directory' || name === undefined) return null;
+  return {
+    directory,
+    directoryPath: names.slice(0, depth).join('/') || '/',
+    name,
+    node: missing === null ? (nodes[depth] ?? null) : null,
+  };
 }
 
+/** `missing` is the last component when all before it is there and it is not. */
 interface Walked {
-  readonly node: Node | null;
-  readonly parents: { name: string; node: DirectoryNode }[];
-  readonly name: string;
+  readonly nodes: Node[];
+  readonly names: string[];
+  readonly missing: string | null;
 }
 
 function walk(root: DirectoryNode, path: string, follow: boolean): Walked | Failure {
   if (path === '') return { errno: 'ENOENT' };
   if (path.includes('\0')) return { errno: 'EINVAL' };
-  if (path.length > 4095) return { errno: 'ENAMETOOLONG' };
-  const todo = path.split('/').reverse();
-  const done: Step[] = [{ name: '', node: root }];
+  if (path.length > longestPath) return { errno: 'ENAMETOOLONG' };
+  const nodes: Node[] = [root];
+  const names: string[] = [''];
+  let here: Node = root;
+  let rest = path;
+  let at = 0;
   let links = 0;
-  while (todo.length > 0) {
-    const name = todo.pop() ?? '';
-    const here = done.at(-1)?.node ?? root;
-    const last = todo.every((rest) => rest === '' || rest === '.');
+  for (;;) {
+    while (rest.charCodeAt(at) === slash) at += 1;
+    if (at >= rest.length) break;
+    const end = rest.indexOf('/', at);
+    const name = rest.slice(at, end < 0 ? rest.length : end);
+    at = end < 0 ? rest.length : end;
     if (here.kind !== 'directory') return { errno: 'ENOTDIR' };
-    if (name === '' || name === '.') continue;
+    if (name === '.') continue;
     if (name === '..') {
-      if (done.length > 1) done.pop();
+      if (nodes.length > 1) {
+        nodes.pop();
+        names.pop();
+        here = nodes.at(-1) ?? root;
+      }
       continue;
     }
-    if (name.length > 255) return { errno: 'ENAMETOOLONG' };
-    const next = here.entries.get(name);
-    if (next === undefined) {
-      return todo.length === 0 ? walked(done, name, null) : { errno: 'ENOENT' };
-    }
-    const final = last && todo.length === 0;
-    if (next.kind === 'link' && (!final || follow)) {
+    if (name.length > longestName) return { errno: 'ENAMETOOLONG' };
+    let next = here.entries.get(name);
+    if (next === undefined) return at >= rest.length ? { nodes, names, missing: name } : { errno: 'ENOENT' };
+    if (next.kind === 'link' && (follow || at < rest.length)) {
       links += 1;
       if (links > maxLinks) return { errno: 'ELOOP' };
-      if (next.leadsTo !== null) {
-        done.push({ name, node: next.leadsTo });
+      if (next.leadsTo === null) {
+        const text = typeof next.text === 'string' ? next.text : next.text();
+        if (text === '') return { errno: 'ENOENT' };
+        if (text.charCodeAt(0) === slash) {
+          nodes.length = 1;
+          names.length = 1;
+          here = root;
+        }
+        rest = text + rest.slice(at);
+        at = 0;
         continue;
       }
-      const text = typeof next.text === 'string' ? next.text : next.text();
-      if (text === '') return { errno: 'ENOENT' };
-      if (text.startsWith('/')) done.length = 1;
-      todo.push(...text.split('/').reverse());
-      continue;
+      next = next.leadsTo;
     }
-    done.push({ name, node: next });
+    nodes.push(next);
+    names.push(name);
+    here = next;
   }
-  const end = done.pop();
-  return walked(done, end?.name ?? '', end?.node ?? root);
-}
-
-function walked(done: readonly Step[], name: string, node: Node | null): Walked {
-  const parents: { name: string; node: DirectoryNode }[] = [];
-  for (const step of done) if (step.node.kind === 'directory') parents.push({ name: step.name, node: step.node });
-  return { node, parents, name };
+  if (rest.endsWith('/') && here.kind !== 'directory') return { errno: 'ENOTDIR' };
+  return { nodes, names, missing: null };
 }
