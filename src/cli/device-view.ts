@@ -6,7 +6,7 @@ import type { Bus, Device, Unread } from '../domain/device.ts';
 import type { ModuleCatalog } from '../domain/driver-choice.ts';
 
 /** A value that may not have been readable. */
-export type OrUnknown<T> = T | 'unknown';
+type OrUnknown<T> = T | 'unknown';
 
 export interface DeviceView {
   readonly address: string;

@@ -33,6 +33,9 @@ export interface NodeLook {
   readonly unread: readonly Unread[];
 }
 
+/** The part of a command's surroundings that a look needs. */
+export type LookParts = Pick<CliParts, 'files' | 'clock' | 'worker' | 'proofs' | 'readPods'>;
+
 /** How long the guarded reads of a batch may take, in milliseconds. */
 const readDeadline = 5_000;
 
@@ -43,7 +46,7 @@ const copyAssumption =
 /** Looks and plans. `alsoInterested` are devices that are looked at whether or not a policy selects them. */
 export async function lookAtNode(
   options: NodeOptions,
-  parts: CliParts,
+  parts: LookParts,
   alsoInterested: readonly string[] = [],
 ): Promise<NodeLook> {
   const host = openHost(parts.files, options);
@@ -89,7 +92,7 @@ export async function lookAtNode(
 async function observe(
   host: OpenHost,
   options: NodeOptions,
-  parts: CliParts,
+  parts: LookParts,
   request: Parameters<ReturnType<typeof createHostObserver>['observe']>[0],
 ): Promise<HostObservation> {
   const look = (paths: HostPaths): Promise<HostObservation> =>
@@ -133,7 +136,7 @@ function readLedger(
 const podResourcesSocket = '/var/lib/kubelet/pod-resources/kubelet.sock';
 
 /** Where there is no socket there is no kubelet: nobody but processes can hold a device. */
-async function readPods(parts: CliParts, ledger: Ledger): Promise<InUse> {
+async function readPods(parts: LookParts, ledger: Ledger): Promise<InUse> {
   try {
     parts.files.stat(podResourcesSocket);
   } catch (error) {

@@ -16,6 +16,6 @@ export function readPolicies(files: Files, directory: string): readonly PolicyDo
 }
 
 /** `file:line: path: sentence`, as compilers print it. */
-export function describeProblem({ file, line, path, message }: DocumentProblem): string {
+function describeProblem({ file, line, path, message }: DocumentProblem): string {
   return `${file}${line === 0 ? '' : `:${line}`}: ${path === '' ? '' : `${path}: `}${message}`;
 }

@@ -3,7 +3,7 @@
 import { directorySink, createHostTree, temporaryRoot, type HostTree } from './host-tree.ts';
 
 /** The kernel whose modules the copy holds. */
-export const copiedRelease = '6.12.0-test';
+const copiedRelease = '6.12.0-test';
 
 const modulesAlias = `# Aliases extracted from modules themselves.
 alias pci:v000015B3d0000101Dsv*sd*bc*sc*i* mlx5_core
