@@ -16,7 +16,7 @@ import { createMemoryFiles } from './memory-files.ts';
 import type { MemoryFiles } from './memory-files.ts';
 import { createSocketNetwork } from './memory-sockets.ts';
 import { createMortalProcess } from './mortal-process.ts';
-import type { FateOfCall, ProcessPorts } from './mortal-process.ts';
+import type { FateOfCall, MortalProcess, ProcessPorts } from './mortal-process.ts';
 import { createSimulatedProcesses } from './simulated-processes.ts';
 import { createSimulatedWorker } from './simulated-worker.ts';
 import type { WorkerFaults } from './simulated-worker.ts';
@@ -62,6 +62,7 @@ export function createSimulatedKernel(options: SimulatedKernelOptions): Simulate
   const { clock, random } = options;
   const machine = createMachine(options);
   machine.scheduler.start(boot(machine, bootName(random)));
+  const lives = new Set<MortalProcess>();
   const network = createSocketNetwork(machine.files, clock);
   const startAgent = (faults: AgentFaults = {}): AgentProcess => {
     const process: SimProcess = startProcess(machine, 'vfio-operator');
@@ -84,6 +85,7 @@ export function createSimulatedKernel(options: SimulatedKernelOptions): Simulate
       },
       faults.fate,
     );
+    lives.add(mortal);
     return {
       ...mortal.ports,
       kill: mortal.kill,
@@ -95,7 +97,11 @@ export function createSimulatedKernel(options: SimulatedKernelOptions): Simulate
   const agent = startAgent(options.faults);
   const control = createKernelControl(machine, {
     clock,
-    reboot: () => machine.scheduler.start(boot(machine, bootName(random))),
+    reboot: () => {
+      for (const life of lives) life.kill();
+      lives.clear();
+      machine.scheduler.start(boot(machine, bootName(random)));
+    },
   });
   const { processes, sockets, worker } = agent;
   return { files: machine.files, agent, processes, sockets, worker, startAgent, control };

@@ -60,7 +60,7 @@ export interface KernelControl {
   /** Loading the module never ends, until set back. */
   hangModule(name: string, hangs: boolean): void;
   disableModules(): void;
-  /** Clean or not, what was set at run time is gone; `unplugged` devices stay away. */
+  /** All processes are gone, and what was set at run time with them; devices that were pulled stay away. */
   reboot(): void;
   /** Reboot, and the disk holds only what was fsynced (with `random`: perhaps more, perhaps torn). */
   powerCut(random?: Random): void;

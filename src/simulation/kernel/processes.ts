@@ -33,7 +33,9 @@ export function startProcess(machine: Machine, command: string, options: Process
 
 /** Ends a process: all its files are closed, and who waited for that goes on. */
 export function endProcess(machine: Machine, process: SimProcess): void {
-  if (!machine.processes.delete(process.pid)) return;
+  // After a reboot its number may be another's.
+  if (machine.processes.get(process.pid) !== process) return;
+  machine.processes.delete(process.pid);
   for (const fd of process.fds.values()) fd.close();
   process.fds.clear();
   machine.files.drop(`/proc/${process.pid}`);

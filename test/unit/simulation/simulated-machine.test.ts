@@ -98,6 +98,22 @@ describe('processes of ours', () => {
     expect(bench.kernel.files.stat(path).kind).toBe('socket');
   });
 
+  it('are gone after a reboot, and the number of one may then be another process', async () => {
+    const bench = new Bench();
+    const process = bench.kernel.startAgent();
+    await bench.finish(process.sockets.listen('/var/lib/agent.sock', () => Promise.resolve('here')));
+    await bench.bind(at.spareNic);
+    const holder = bench.kernel.control.openDevice(at.spareNic);
+    bench.kernel.control.reboot();
+    expect(process.alive).toBe(false);
+    const next = bench.kernel.startAgent();
+    const asked = next.sockets.ask('/var/lib/agent.sock', 'hello', 1_000).catch((error: unknown) => String(error));
+    expect(await bench.finish(asked)).toContain('ECONNREFUSED');
+    const before = bench.kernel.control.processes.length;
+    if ('close' in holder) holder.close();
+    expect(bench.kernel.control.processes).toHaveLength(before);
+  });
+
   it('reach nothing once they are killed: no answer, no timer, no effect', async () => {
     const bench = new Bench();
     const process = bench.kernel.startAgent();
