@@ -26,7 +26,9 @@ const result = await build({
   metafile: true,
   logLevel: 'warning',
   legalComments: 'none',
-  banner: { js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);` },
+  banner: {
+    js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`,
+  },
 });
 
 /**
@@ -42,11 +44,15 @@ function loadedBytes(start) {
   return [...seen].reduce((sum, file) => sum + statSync(join(repository, file)).size, 0);
 }
 
-const agent = Object.entries(result.metafile.outputs).find(([, value]) => value.entryPoint === 'src/agent/main.ts')?.[0];
+const agent = Object.entries(result.metafile.outputs).find(
+  ([, value]) => value.entryPoint === 'src/agent/main.ts',
+)?.[0];
 if (agent !== undefined) {
   const bytes = loadedBytes(agent);
   if (bytes > agentBudget) {
-    process.stderr.write(`The agent loads ${bytes} bytes at its start, its budget is ${agentBudget}: see what it imports.\n`);
+    process.stderr.write(
+      `The agent loads ${bytes} bytes at its start, its budget is ${agentBudget}: see what it imports.\n`,
+    );
     process.exit(1);
   }
 }

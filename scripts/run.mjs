@@ -22,10 +22,25 @@ const program = (/** @type {string} */ name) => join(repository, 'dist', name);
 
 /** The parts of `npm run check`, each with what to do when it fails. */
 const checks = [
-  { name: 'format', command: tool('prettier'), parameters: ['--check', '--log-level', 'warn', '.'], cure: 'npm run format' },
+  {
+    name: 'format',
+    command: tool('prettier'),
+    parameters: ['--check', '--log-level', 'warn', '.'],
+    cure: 'npm run format',
+  },
   { name: 'types', command: tool('tsc'), parameters: ['--noEmit', '-p', '.'], cure: 'mend the types' },
-  { name: 'lint', command: tool('oxlint'), parameters: ['--type-aware', '--deny-warnings'], cure: 'mend what it names' },
-  { name: 'generated files', command: node(), parameters: ['scripts/generate.mjs', '--check'], cure: 'npm run generate' },
+  {
+    name: 'lint',
+    command: tool('oxlint'),
+    parameters: ['--type-aware', '--deny-warnings'],
+    cure: 'mend what it names',
+  },
+  {
+    name: 'generated files',
+    command: node(),
+    parameters: ['scripts/generate.mjs', '--check'],
+    cure: 'npm run generate',
+  },
   { name: 'dead code', command: tool('knip'), parameters: ['--no-progress'], cure: 'remove it, or use it' },
 ];
 
@@ -33,7 +48,9 @@ function check() {
   let failed = 0;
   for (const part of checks) {
     const status = run(part.command, part.parameters);
-    process.stdout.write(`${status === 0 ? 'ok    ' : 'FAILED'} ${part.name}${status === 0 ? '' : `  (${part.cure})`}\n`);
+    process.stdout.write(
+      `${status === 0 ? 'ok    ' : 'FAILED'} ${part.name}${status === 0 ? '' : `  (${part.cure})`}\n`,
+    );
     if (status !== 0) failed += 1;
   }
   return failed === 0 ? 0 : 1;

@@ -73,7 +73,9 @@ function newestChange(folder) {
 /** Builds `dist/`, unless nothing it is built from has changed since. */
 export function build() {
   const stamp = join(repository, 'dist', '.built');
-  const sources = ['src', 'proto', 'deploy/helm/vfio-operator/crds'].map((folder) => newestChange(join(repository, folder)));
+  const sources = ['src', 'proto', 'deploy/helm/vfio-operator/crds'].map((folder) =>
+    newestChange(join(repository, folder)),
+  );
   const files = ['package.json', 'scripts/build.mjs'].map((file) => statSync(join(repository, file)).mtimeMs);
   const wanted = String(Math.max(...sources, ...files));
   if (isCurrent(stamp, wanted)) return;

@@ -115,7 +115,7 @@ function explain(loader: ModuleLoader, name: string, result: CommandResult): Mod
   const known = failures.find(({ pattern }) => pattern.test(said));
   if (known !== undefined) return failed(known.code, `${tried}; ${known.meaning}`, known.cure ?? boot);
   if (result.code === 127) return failed('NoModprobe', tried, boot);
-  return failed('Failed', `${tried === `modprobe ${name}` ? `${tried} failed (code ${result.code})` : tried}`, null);
+  return failed('Failed', tried === `modprobe ${name}` ? `${tried} failed (code ${result.code})` : tried, null);
 }
 
 /** What modprobe (kmod's or busybox's) prints of the kernel's errno, most telling first. */

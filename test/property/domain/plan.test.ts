@@ -1,5 +1,5 @@
 // What holds for every plan: of any host, any policies, any holders and findings.
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import type { Finding, RefusalCode } from '../../../src/domain/codes.ts';
 import type { Device } from '../../../src/domain/device.ts';
