@@ -49,7 +49,10 @@ export async function main(argv: readonly string[]): Promise<void> {
     },
     toYaml: async (value) => (await import('./yaml-adapter.ts')).toYaml(value),
   };
+  // The clock's timers do not keep a process alive, and a pause is sometimes all that a command is waiting for.
+  const alive = setInterval(() => undefined, 60_000);
   const code = await runProgram(argv, parts);
+  clearInterval(alive);
   worker.close();
   // A kernel call that does not return keeps its worker, which must not keep us.
   process.stdout.write('', () => process.exit(code));
