@@ -66,7 +66,7 @@ function pciEntries(
       : {}),
     ...(quirks.resetMethod && !isBridge ? { reset_method: 'flr bus\n' } : {}),
     ...(isBridge ? bridgeEntries(spec) : {}),
-    ...(spec.bootVga === undefined ? {} : { boot_vga: `${spec.bootVga ? 1 : 0}\n` }),
+    ...(/^(0300|0001)/.test(spec.class) ? { boot_vga: `${spec.bootVga === true ? 1 : 0}\n` } : {}),
     ...(spec.acpiIndex === undefined ? {} : { acpi_index: `${spec.acpiIndex}\n` }),
     ...(spec.sriov === undefined ? {} : sriovEntries(machine, device, spec.sriov.total, attribute, locking)),
   };

@@ -92,6 +92,7 @@ export interface PciSpec {
   readonly children?: readonly ChildSpec[];
   /** Lines of the group's reserved_regions. */
   readonly reservedRegions?: readonly string[];
+  /** For VGA controllers, which all have the attribute; default false. */
   readonly bootVga?: boolean;
   readonly acpiIndex?: number;
   readonly slot?: string;
