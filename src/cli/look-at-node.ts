@@ -34,7 +34,7 @@ export interface NodeLook {
 }
 
 /** The part of a command's surroundings that a look needs. */
-export type LookParts = Pick<CliParts, 'files' | 'clock' | 'worker' | 'proofs' | 'readPods'>;
+type LookParts = Pick<CliParts, 'files' | 'clock' | 'worker' | 'proofs' | 'readPods'>;
 
 /** How long the guarded reads of a batch may take, in milliseconds. */
 const readDeadline = 5_000;
