@@ -2,7 +2,7 @@
 import type { Device, Inventory } from './device.ts';
 import { compareAddresses } from './device.ts';
 import type { Ledger } from './ledger.ts';
-import { anyBootEntry } from './ownership.ts';
+import { anyBootEntry, ownEntry } from './ownership.ts';
 import type { Policy } from './policy.ts';
 import { comparePolicies, explainRank } from './rank-policies.ts';
 import { matchesSelector, type SelectionContext } from './select-devices.ts';
@@ -42,7 +42,7 @@ function isSelected(policy: Policy, device: Device, context: SelectionContext): 
 
 /**
  * Assigns devices to `policies` (already narrowed to this node). DryRun policies claim nothing, but keep what the ledger has under
- * them. Policies with `sriov` claim PFs; the VFs of the PFs they win are claimed for them in turn.
+ * them. Policies with `sriov` claim PFs; the VFs of the PFs they win are claimed for them in turn, where there are enough.
  */
 export function assignDevices(
   policies: readonly Policy[],
@@ -66,9 +66,12 @@ export function assignDevices(
   for (const device of inventory.devices.values()) {
     const winner = claims.get(device.address)?.[0];
     if (winner === undefined || winner.virtualFunctions === null) continue;
+    // Fewer than wanted: the PF is refused, and VFs that somebody else made stay his. Our own stay ours.
+    const enough = device.virtualFunctions.length >= winner.virtualFunctions;
     for (const address of device.virtualFunctions) {
       const virtual = inventory.devices.get(address);
-      if (virtual !== undefined && !isExcluded(winner, virtual, context)) claim(virtual, winner);
+      if (virtual === undefined || isExcluded(winner, virtual, context)) continue;
+      if (enough || ownEntry(ledger, inventory, virtual) !== null) claim(virtual, winner);
     }
   }
   const assignments = new Map<string, Assignment>();
