@@ -2,7 +2,7 @@
 // back within Register, never redials, marks devices unhealthy when their list ends, asks Allocate once per container and resource,
 // repeats that answer for ever, calls PreStartContainer before every start, and serves PodResources. Pods are admitted one by one.
 import { answer, devicePluginVersion, registration } from '../kubelet/contracts.ts';
-import type { RegisterRequest } from '../kubelet/messages.ts';
+import type { ListedDevice, RegisterRequest } from '../kubelet/messages.ts';
 import { GrpcError } from '../kubelet/ports.ts';
 import type { Grpc, GrpcServer } from '../kubelet/ports.ts';
 import type { Clock, Files } from '../runtime/ports.ts';
@@ -110,6 +110,11 @@ export class KubeletStandIn {
   /** Capacity and allocatable as node status would say. */
   resources(): ReadonlyMap<string, ResourceCount> {
     return this.#running().counts();
+  }
+
+  /** Devices of `resource` as the last message on its list said them, Unhealthy once the list has ended; null: not registered. */
+  devices(resource: string): readonly ListedDevice[] | null {
+    return this.#running().endpoint(resource)?.devices ?? null;
   }
 
   /** How many messages the plugin of `resource` has sent on its open list. */
