@@ -99,7 +99,7 @@ function renderTransaction(
       ({ command, code }) => `${command}  ${code === 0 ? paint('good', 'ok') : paint('bad', `exit ${code ?? '-'}`)}`,
     ),
     ...(rows.length === 0 ? [] : [renderTable(header, rows, paint)]),
-    ...(same.length === 0 ? [] : [paint('dim', `and the same ${writes.length} writes for ${nameDevices(same)}`)]),
+    ...(same.length === 0 ? [] : [paint('dim', `and the same for ${nameDevices(same)}`)]),
   ].join('\n');
 }
 

@@ -54,7 +54,7 @@ export async function showPlan({
       },
       {
         says:
-          `${transactions.length} transactions would follow, one per IOMMU group, each done whole or undone. This is the one for the ` +
+          `${transactions.length} transactions would follow, each for one IOMMU group and done whole or undone. This is the one for the ` +
           'GPU:',
       },
       { shows: (first?.steps ?? []).map((step, index) => `${index + 1}. ${describeStep(step)}`).join('\n') },
