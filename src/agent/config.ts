@@ -38,7 +38,8 @@ function parseListen(text: string): AgentConfig['listen'] {
   return { host: match[1] ?? match[2] ?? '', port };
 }
 
-function parseLabels(text: string): Readonly<Record<string, string>> {
+/** Labels as `KEY=VALUE,…`; commander shows the error beside the flag. */
+export function parseLabels(text: string): Readonly<Record<string, string>> {
   const labels: Record<string, string> = {};
   for (const pair of text.split(',').filter((part) => part.trim() !== '')) {
     const [key = '', value, ...more] = pair.trim().split('=');

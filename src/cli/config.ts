@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
-import { agentCommand, ownLabels } from '../agent/config.ts';
+import { agentCommand, ownLabels, parseLabels } from '../agent/config.ts';
 import type { OutputFormat } from './cli-parts.ts';
 import type { DevicesOptions } from './devices-command.ts';
 import { CommandFailed, exitCodes, type ExitCode } from './exit-codes.ts';
@@ -245,15 +245,4 @@ function toPath(text: string): string {
 function notEmpty(text: string): string {
   if (text.trim() === '') throw new InvalidArgumentError('is empty');
   return text;
-}
-
-function parseLabels(text: string): Readonly<Record<string, string>> {
-  const labels: Record<string, string> = {};
-  for (const pair of text.split(',').filter((part) => part.trim() !== '')) {
-    const [key = '', value, ...more] = pair.trim().split('=');
-    if (key === '' || value === undefined || more.length > 0)
-      throw new InvalidArgumentError(`'${pair}' is not KEY=VALUE; labels are separated by commas`);
-    labels[key] = value;
-  }
-  return labels;
 }
