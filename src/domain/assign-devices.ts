@@ -2,7 +2,7 @@
 import type { Device, Inventory } from './device.ts';
 import { compareAddresses } from './device.ts';
 import type { Ledger } from './ledger.ts';
-import { anyBootEntry, ownEntry } from './ownership.ts';
+import { anyBootEntry, isTakenFor, ownEntry } from './ownership.ts';
 import type { Policy } from './policy.ts';
 import { comparePolicies, explainRank } from './rank-policies.ts';
 import { matchesSelector, type SelectionContext } from './select-devices.ts';
@@ -66,6 +66,7 @@ export function assignDevices(
   for (const device of inventory.devices.values()) {
     const winner = claims.get(device.address)?.[0];
     if (winner === undefined || winner.virtualFunctions === null) continue;
+    if (frozenPolicy(ranked, ledger, device) !== null) continue;
     // Fewer than wanted: the PF is refused, and VFs that somebody else made stay his. Our own stay ours.
     const enough = device.virtualFunctions.length >= winner.virtualFunctions;
     for (const address of device.virtualFunctions) {
@@ -83,7 +84,7 @@ export function assignDevices(
     assignments.set(device.address, {
       device,
       policy,
-      role: roleOf(policy, device),
+      role: frozen === null ? roleOf(policy, device) : frozenRole(ledger, device),
       frozen: frozen !== null,
       losers: claimants
         .filter((other) => other !== policy)
@@ -100,14 +101,16 @@ function roleOf(policy: Policy, device: Device): Assignment['role'] {
   return policy.virtualFunctions !== null && device.physicalFunction === null ? 'PhysicalFunction' : 'Selected';
 }
 
-function frozenPolicy(policies: readonly Policy[], ledger: Ledger, device: Device): Policy | null {
+/** What a frozen device was taken as, whatever its policy asks for by now. */
+function frozenRole(ledger: Ledger, device: Device): Assignment['role'] {
+  return anyBootEntry(ledger, device)?.role === 'PhysicalFunction' ? 'PhysicalFunction' : 'Selected';
+}
+
+/** The DryRun policy under which the ledger has the device, or null. */
+export function frozenPolicy(policies: readonly Policy[], ledger: Ledger, device: Device): Policy | null {
   const entry = anyBootEntry(ledger, device);
   if (entry === null || entry.retained) return null;
-  return (
-    policies.find(
-      (policy) => policy.mode === 'DryRun' && policy.name === entry.policy && policy.uid === entry.policyUid,
-    ) ?? null
-  );
+  return policies.find((policy) => policy.mode === 'DryRun' && isTakenFor(entry, policy)) ?? null;
 }
 
 /**

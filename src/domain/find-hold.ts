@@ -1,6 +1,7 @@
 // Whether a group must wait: while any member has a holder, or a kernel call on one has not returned, nothing is written to any.
 import type { HoldCode } from './codes.ts';
 import type { Device } from './device.ts';
+import type { LedgerState } from './ledger.ts';
 import { isOnVfio } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
 
@@ -32,18 +33,35 @@ export function findHold(members: readonly Device[], input: Pick<PlanInput, 'inU
       };
 }
 
-/** A member that is stuck or quarantined holds all the others with that code. */
-export function findBlocked(
-  members: readonly Device[],
-  input: PlanInput,
-): { readonly address: string; readonly code: 'Stuck' | 'Quarantined'; readonly detail: string } | null {
-  for (const device of members) {
-    const entry = input.ledger.entries.get(device.address);
-    if (entry === undefined || entry.bootId !== input.inventory.kernel.bootId) continue;
-    if (entry.state === 'Stuck' || entry.state === 'InTransaction')
-      return { address: device.address, code: 'Stuck', detail: entry.detail ?? 'a transaction on it has not ended' };
-    if (entry.state === 'Quarantined')
-      return { address: device.address, code: 'Quarantined', detail: entry.detail ?? 'it could not be put back' };
-  }
+/** A device on which something has not ended. */
+export interface Blocked {
+  readonly address: string;
+  readonly code: 'Stuck' | 'Quarantined';
+  readonly detail: string;
+}
+
+const blockingStates: readonly LedgerState[] = ['Stuck', 'InTransaction', 'Quarantined'];
+
+/**
+ * A member that is stuck or quarantined holds all the others with that code, and a PF that is being given VFs, or loses them, holds
+ * its VFs. Of several the stuck one, since it says which call has not returned.
+ */
+export function findBlocked(members: readonly Device[], input: PlanInput): Blocked | null {
+  const { ledger, inventory } = input;
+  const addresses = new Set(members.map((device) => device.address));
+  const parents = members.flatMap(({ physicalFunction }) =>
+    physicalFunction !== null && ledger.entries.get(physicalFunction)?.role === 'PhysicalFunction'
+      ? [physicalFunction]
+      : [],
+  );
+  const entries = [...addresses, ...parents]
+    .flatMap((address) => ledger.entries.get(address) ?? [])
+    .filter((entry) => entry.bootId === inventory.kernel.bootId);
+  for (const state of blockingStates)
+    for (const entry of entries)
+      if (entry.state === state)
+        return state === 'Quarantined'
+          ? { address: entry.address, code: state, detail: entry.detail ?? 'it could not be put back' }
+          : { address: entry.address, code: 'Stuck', detail: entry.detail ?? 'a transaction on it has not ended' };
   return null;
 }

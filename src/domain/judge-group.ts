@@ -1,9 +1,9 @@
 // One IOMMU group as a whole: who owns it, which other members must come along, and whether the kernel would call it viable. The
 // group is the unit of isolation, so one member that must stay with the host refuses it for all.
-import { isExcluded, selectionContext } from './assign-devices.ts';
+import { frozenPolicy, isExcluded, selectionContext } from './assign-devices.ts';
 import { type Draft, draftDevice } from './draft.ts';
 import type { Device } from './device.ts';
-import { anyBootEntry, isOnVfio, ownEntry } from './ownership.ts';
+import { isOnVfio, ownEntry } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
 import type { Policy } from './policy.ts';
 import { comparePolicies } from './rank-policies.ts';
@@ -19,14 +19,19 @@ export interface JudgedGroup {
 /** Drivers that never use the kernel's DMA API, so a member on one of them keeps its group viable (driver_managed_dma). */
 const harmlessDrivers: ReadonlySet<string> = new Set(['pci-stub', 'pcieport']);
 
-/**
- * Judges one group. `members` are all its devices, `drafts` those that are selected; PFs whose policy wants VFs are not drafts
- * and keep their driver.
- */
+/** Members that are not up for selection. */
+export interface Bystanders {
+  /** They keep the driver they have: PFs that make VFs. */
+  readonly keepsDriver: ReadonlySet<string>;
+  /** They are on VFIO by our hand and stay there. */
+  readonly stays: ReadonlySet<string>;
+}
+
+/** Judges one group. `members` are all its devices, `drafts` those that are selected. */
 export function judgeGroup(
   members: readonly Device[],
   drafts: readonly Draft[],
-  keepsDriver: ReadonlySet<string>,
+  { keepsDriver, stays }: Bystanders,
   input: PlanInput,
   context: RefusalContext,
 ): JudgedGroup {
@@ -37,7 +42,7 @@ export function judgeGroup(
   const companions: Draft[] = [];
   let refusal: Refusal | null = null;
   for (const member of members) {
-    if (taken.has(member.address)) continue;
+    if (taken.has(member.address) || stays.has(member.address)) continue;
     const verdict = judgeBystander(member, owner, resolved, keepsDriver, input, context);
     if (verdict === null) continue;
     if ('device' in verdict) companions.push(verdict);
@@ -102,11 +107,7 @@ function companionOf(
 ): Draft | null {
   if (owner.iommuGroup !== 'BindCompanions' || member.isBridge || keepsDriver.has(member.address)) return null;
   if (isExcluded(owner, member, selectionContext(input.inventory, input.ledger))) return null;
-  const frozen = anyBootEntry(input.ledger, member);
-  const frozenElsewhere = input.policies.policies.some(
-    (policy) => policy.mode === 'DryRun' && frozen !== null && policy.name === frozen.policy,
-  );
-  if (frozenElsewhere) return null;
+  if (frozenPolicy(input.policies.policies, input.ledger, member) !== null) return null;
   const own = ownEntry(input.ledger, input.inventory, member);
   const companionPolicy: Policy = {
     ...owner,

@@ -3,6 +3,7 @@
 import type { Device, Inventory } from './device.ts';
 import type { Ledger, LedgerEntry } from './ledger.ts';
 import type { ModuleCatalog } from './driver-choice.ts';
+import type { Policy } from './policy.ts';
 
 /** The record that makes `device` ours now, or null. */
 export function ownEntry(ledger: Ledger, inventory: Inventory, device: Device): LedgerEntry | null {
@@ -34,4 +35,26 @@ export function isOnVfio(catalog: ModuleCatalog, device: Device): boolean {
   if (device.vfioDevice !== null) return true;
   const module = catalog.moduleOfDriver.get(`${device.bus}:${device.driver}`);
   return module !== undefined && catalog.modules.get(module)?.isVfio === true;
+}
+
+/** True for a device of ours that is on VFIO and not left there for good (`onDelete: Retain`). */
+export function isHeldOnVfio(
+  device: Device,
+  input: { readonly ledger: Ledger; readonly inventory: Inventory; readonly catalog: ModuleCatalog },
+): boolean {
+  const own = ownEntry(input.ledger, input.inventory, device);
+  return own !== null && !own.retained && isOnVfio(input.catalog, device);
+}
+
+/** True when the record was made for this very policy: a policy deleted and made again under its name is another one. */
+export function isTakenFor(entry: LedgerEntry, policy: Policy): boolean {
+  return entry.policy === policy.name && entry.policyUid === policy.uid;
+}
+
+/** The policies that compete: those in Enforce, and those in DryRun that still have devices of this boot, frozen and advertised. */
+export function policiesInForce(policies: readonly Policy[], ledger: Ledger, inventory: Inventory): readonly Policy[] {
+  const taken = [...ledger.entries.values()].filter(
+    (entry) => entry.bootId === inventory.kernel.bootId && !entry.retained,
+  );
+  return policies.filter((policy) => policy.mode === 'Enforce' || taken.some((entry) => isTakenFor(entry, policy)));
 }

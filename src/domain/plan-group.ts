@@ -4,10 +4,11 @@ import { bindSteps, releaseSteps } from './build-steps.ts';
 import type { Decision } from './decision.ts';
 import { compareAddresses, type Device } from './device.ts';
 import { decideDraft, type Draft, draftDevice, isSettled, toDecision } from './draft.ts';
-import { findBlocked, findHold } from './find-hold.ts';
+import { type Blocked, findBlocked, findHold } from './find-hold.ts';
+import { findStaying, type GroupPlaces } from './find-staying.ts';
 import { judgeGroup } from './judge-group.ts';
 import type { LedgerEntry } from './ledger.ts';
-import { isOnVfio, ownEntry } from './ownership.ts';
+import { isOnVfio, isTakenFor, ownEntry } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
 import type { RefusalContext } from './refuse-device.ts';
 import type { Transaction } from './step.ts';
@@ -34,61 +35,75 @@ export function groupKey(device: Device): string {
   return device.iommuGroup === null ? `device:${device.address}` : `group:${device.iommuGroup}`;
 }
 
-/**
- * Plans one group. `assignments` are those of its members; `elsewhere` are the addresses that the PF stage decides (PFs that keep
- * their driver, VFs that go with their PF).
- */
+/** Plans one group. `assignments` are those of its members. */
 export function planGroup(
   members: readonly Device[],
   assignments: ReadonlyMap<string, Assignment>,
-  elsewhere: ReadonlySet<string>,
+  places: GroupPlaces,
   input: PlanInput,
   context: RefusalContext,
 ): GroupPlan {
-  const mine = members.filter((device) => !elsewhere.has(device.address));
-  const assigned = mine.flatMap((device) => assignments.get(device.address) ?? []);
+  const mine = members.filter((device) => !places.elsewhere.has(device.address));
+  const assigned = mine
+    .flatMap((device) => assignments.get(device.address) ?? [])
+    .filter((assignment) => assignment.role === 'Selected');
   const drafts = assigned
     .filter((assignment) => !assignment.frozen)
     .map((assignment) =>
       draftDevice(assignment, 'Selected', ownEntry(input.ledger, input.inventory, assignment.device), input, context),
     );
-  const judged = judgeGroup(members, drafts, elsewhere, input, context).drafts;
-  const frozen = assigned.filter((assignment) => assignment.frozen).map((entry) => decideFrozen(entry, input, context));
+  const stays = findStaying(members, assigned, drafts, places, input);
+  const judged = judgeGroup(members, drafts, { keepsDriver: places.elsewhere, stays }, input, context).drafts;
+  const frozen = assigned.filter((assignment) => assignment.frozen);
   const wanted = new Set([...judged, ...assigned].map((entry) => entry.device.address));
-  const unwanted = mine.filter((device) => !wanted.has(device.address)).flatMap((device) => leavingOf(device, input));
+  const unwanted = mine
+    .filter((device) => !wanted.has(device.address))
+    .flatMap((device) => leavingOf(device, assignments, input));
   const blocked = findBlocked(members, input);
   if (blocked !== null)
-    return { decisions: [...frozen, ...decideBlocked(judged, unwanted, blocked, context)], transaction: null };
-  const { leaving, staying } = splitLeaving(unwanted, judged, input);
-  const kept = staying.map((entry) => decideKept(entry, context));
+    return { decisions: decideBlocked(judged, frozen, unwanted, blocked, input, context), transaction: null };
+  const { leaving, staying } = splitLeaving(unwanted, judged, stays, input);
+  const kept = [
+    ...frozen.map((entry) => decideFrozen(entry, input, context)),
+    ...staying.map((entry) => decideKept(entry, context)),
+  ];
   const plan = decideChanges(members, judged, leaving, input, context);
-  return { decisions: [...frozen, ...kept, ...plan.decisions], transaction: plan.transaction };
+  return { decisions: [...kept, ...plan.decisions], transaction: plan.transaction };
 }
 
-function leavingOf(device: Device, input: PlanInput): readonly Leaving[] {
+function leavingOf(device: Device, assignments: ReadonlyMap<string, Assignment>, input: PlanInput): readonly Leaving[] {
   const entry = ownEntry(input.ledger, input.inventory, device);
   if (entry === null || entry.role === 'PhysicalFunction') return [];
-  return [{ device, entry, message: `no policy wants it any more (it was taken for ${entry.policy})` }];
+  const maker = assignments.get(device.address);
+  const message =
+    maker === undefined
+      ? `no policy wants it any more (it was taken for ${entry.policy})`
+      : `policy ${maker.policy.name} wants virtual functions of it, which its own driver makes`;
+  return [{ device, entry, message }];
 }
 
 /** What is really given back: not what is retained, and nothing while the policies are not completely known. */
 function splitLeaving(
   unwanted: readonly Leaving[],
   judged: readonly Draft[],
+  stays: ReadonlySet<string>,
   input: PlanInput,
 ): { readonly leaving: readonly Leaving[]; readonly staying: readonly Leaving[] } {
-  const known = input.policies.complete;
-  const retained = unwanted.filter(({ entry }) => entry.retained);
-  const candidates = unwanted.filter(({ entry }) => !entry.retained);
+  const { complete, why } = input.policies;
   const refused = judged.flatMap((draft): Leaving[] =>
     draft.own !== null && !draft.own.retained && draft.refusal !== null && groupCodes.has(draft.refusal.code)
       ? [{ device: draft.device, entry: draft.own, message: draft.refusal.message }]
       : [],
   );
-  const why = `the policies are not completely known: ${input.policies.why ?? 'unknown'}`;
-  return known
-    ? { leaving: [...candidates, ...refused], staying: retained }
-    : { leaving: [], staying: [...retained, ...candidates.map((entry) => ({ ...entry, message: why }))] };
+  const reason = complete
+    ? 'it stays with the device of its group that it came along with'
+    : `the policies are not completely known: ${why ?? 'unknown'}`;
+  const staying = unwanted.filter((one) => one.entry.retained || !complete || stays.has(one.device.address));
+  const leaving = unwanted.filter((one) => !staying.includes(one));
+  return {
+    leaving: complete ? [...leaving, ...refused] : [],
+    staying: staying.map((one) => (one.entry.retained ? one : { ...one, message: reason })),
+  };
 }
 
 function decideFrozen(assignment: Assignment, input: PlanInput, context: RefusalContext): Decision {
@@ -129,34 +144,29 @@ function decideKept({ device, entry, message }: Leaving, context: RefusalContext
 
 function decideBlocked(
   judged: readonly Draft[],
+  frozen: readonly Assignment[],
   unwanted: readonly Leaving[],
-  blocked: NonNullable<ReturnType<typeof findBlocked>>,
+  blocked: Blocked,
+  input: PlanInput,
   context: RefusalContext,
 ): readonly Decision[] {
+  const { code } = blocked;
   const verdict = (address: string): Pick<Decision, 'kind' | 'message'> =>
     address === blocked.address
-      ? { kind: blocked.code, message: blocked.detail }
-      : {
-          kind: 'Held',
-          message: `${blocked.address} of its group is ${blocked.code.toLowerCase()}: ${blocked.detail}`,
-        };
+      ? { kind: code, message: blocked.detail }
+      : { kind: 'Held', message: `${blocked.address} is ${code.toLowerCase()}: ${blocked.detail}` };
   return [
     ...judged.map((draft) => {
       const { kind, message } = verdict(draft.device.address);
-      return decideDraft(draft, kind, message, blocked.code, context);
+      return decideDraft(draft, kind, message, code, context);
     }),
-    ...unwanted.map(({ device, entry }) =>
-      toDecision(
-        {
-          device,
-          role: entry.role,
-          policy: entry.policy,
-          resource: entry.resource,
-          code: blocked.code,
-          ...verdict(device.address),
-        },
-        context,
-      ),
+    ...frozen.map((entry) => {
+      const { device, losers } = entry;
+      const { role, policy, resource } = decideFrozen(entry, input, context);
+      return toDecision({ device, role, policy, resource, losers, code, ...verdict(device.address) }, context);
+    }),
+    ...unwanted.map(({ device, entry: { role, policy, resource } }) =>
+      toDecision({ device, role, policy, resource, code, ...verdict(device.address) }, context),
     ),
   ];
 }
@@ -282,8 +292,7 @@ function releaseTransaction(leaving: readonly Leaving[], input: PlanInput): Tran
   const [first] = sorted;
   if (first === undefined) return null;
   const wish = ({ entry }: Leaving): LedgerEntry['onDelete'] =>
-    input.policies.policies.find((policy) => policy.name === entry.policy && policy.uid === entry.policyUid)
-      ?.onDelete ?? entry.onDelete;
+    input.policies.policies.find((policy) => isTakenFor(entry, policy))?.onDelete ?? entry.onDelete;
   return {
     key: groupKey(first.device),
     kind: 'Release',

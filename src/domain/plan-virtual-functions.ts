@@ -7,7 +7,7 @@ import type { Device } from './device.ts';
 import { type DecisionParts, toDecision } from './draft.ts';
 import { findBlocked, findHold, type Hold } from './find-hold.ts';
 import type { LedgerEntry } from './ledger.ts';
-import { ownEntry } from './ownership.ts';
+import { isHeldOnVfio, isTakenFor, ownEntry } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
 import { refusePhysicalFunction, type RefusalContext } from './refuse-device.ts';
 import type { Transaction } from './step.ts';
@@ -28,9 +28,14 @@ export function physicalFunctionKey(address: string): string {
   return `pf:${address}`;
 }
 
-/** Plans every PF whose policy wants VFs, and every PF of the ledger whose VFs nobody wants any more. */
+/**
+ * Plans every PF whose policy wants VFs, and every PF of the ledger whose VFs nobody wants any more. `conflicted` are the devices of
+ * policies in conflict: decided already, and wanted all the same. A PF that we have on VFIO is left to its group, which gives it back
+ * first.
+ */
 export function planVirtualFunctions(
   assignments: ReadonlyMap<string, Assignment>,
+  conflicted: ReadonlySet<string>,
   input: PlanInput,
   context: RefusalContext,
 ): VirtualFunctionPlan {
@@ -38,8 +43,10 @@ export function planVirtualFunctions(
   const transactions: Transaction[] = [];
   const decided = new Set<string>();
   for (const device of input.inventory.devices.values()) {
+    if (conflicted.has(device.address)) continue;
     const assignment = assignments.get(device.address);
     const own = ownEntry(input.ledger, input.inventory, device);
+    if (assignment?.frozen === false && own?.role !== 'PhysicalFunction' && isHeldOnVfio(device, input)) continue;
     if (assignment?.role === 'PhysicalFunction') {
       const { transaction, ...verdict } = judgeCreation(assignment, own, input, context);
       decided.add(device.address);
@@ -131,7 +138,7 @@ function planRemoval(
   context: RefusalContext,
 ): VirtualFunctionPlan {
   const virtual = virtualFunctionsOf(device, input);
-  const living = input.policies.policies.find((policy) => policy.name === own.policy && policy.uid === own.policyUid);
+  const living = input.policies.policies.find((policy) => isTakenFor(own, policy));
   const onDelete = living?.onDelete ?? own.onDelete;
   const decide = (subject: Device, verdict: Verdict): Decision => {
     const entry = ownEntry(input.ledger, input.inventory, subject) ?? own;
