@@ -37,8 +37,11 @@ function listing(): KubeletListing {
 async function serve(request: KubeletRequest): Promise<unknown> {
   switch (request.command) {
     case 'start':
+      await kubelet.start();
       running = true;
-      return kubelet.start();
+      // What was listed before is not known any more.
+      say({ event: 'kubelet listens', resources: listing() });
+      return;
     case 'stop':
       await kubelet.stop();
       running = false;
