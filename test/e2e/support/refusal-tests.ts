@@ -1,29 +1,13 @@
-// What the agent must not take, on live kernels: what the node lives on is refused with the path that proves it, and nothing is
+// Tests of what must not be taken, on a live kernel: what the node lives on is refused with the path that proves it, and nothing is
 // written. A device becomes free only when the kernel no longer shows the use.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
-import { bootGuest } from './lab/boot.ts';
-import type { Guest } from './lab/guest.ts';
-import type { AgentInGuest } from './support/agent-in-guest.ts';
-import { openHttpInGuest, startAgentInGuest } from './support/agent-in-guest.ts';
-import { addressesOf, onHost, onVfio, readDevices } from './support/devices-in-guest.ts';
+import { expect, test } from 'vitest';
+import type { AgentOnFullMachine } from './agent-on-full-machine.ts';
+import { onHost, onVfio, readDevices } from './devices-in-guest.ts';
 
-const names = ['nic', 'uplink', 'state', 'nvme', 'bridge', 'pair-port'] as const;
-
-describe.each(['6.1', '6.12'] as const)('kernel %s', (kernel) => {
-  let guest: Guest;
-  let agent: AgentInGuest;
-  let at: Readonly<Record<(typeof names)[number], string>>;
-  const read = (): ReturnType<typeof readDevices<(typeof names)[number]>> => readDevices(guest, at);
-
-  beforeAll(async () => {
-    guest = await bootGuest({ kernel, disks: [{ name: 'state', mount: '/srv/data' }] });
-    at = await addressesOf(guest, names);
-    agent = await startAgentInGuest(guest);
-  });
-  afterEach(async () => void (await guest.run(`rm -f ${agent.policies}/*`)));
-  afterAll(async () => guest?.shutdown());
-
+/** Registers the tests; `machine` is asked when they run. It has a disk `state`, mounted on /srv/data. */
+export function testRefusals(machine: () => AgentOnFullMachine): void {
   test("the node's network, a mounted disk, and everything of class 06", async () => {
+    const { guest, agent, at, read } = machine();
     const before = await read();
     const ofClass06 = (
       await guest.run(`cd /sys/bus/pci/devices; for d in *; do case $(cat $d/class) in 0x06*) echo $d; esac; done`)
@@ -65,6 +49,7 @@ describe.each(['6.1', '6.12'] as const)('kernel %s', (kernel) => {
   });
 
   test('a disk with data on it, mounted or not, until it is wiped', async () => {
+    const { guest, agent, at } = machine();
     const since = agent.log().length;
     await agent.putPolicy('disk', { devices: [{ addresses: [at.state] }] });
     await agent.waitForDecisions({ [at.state]: 'Refused/RootStorage' }, since);
@@ -97,28 +82,5 @@ describe.each(['6.1', '6.12'] as const)('kernel %s', (kernel) => {
     await agent.removePolicy('disk');
     await agent.waitForDecisions({ [at.state]: 'None' }, since);
     expect(await readDevices(guest, { state: at.state })).toMatchObject({ state: onHost('nvme') });
-    await agent.stop();
   });
-});
-
-test('a machine without an IOMMU: refused, untouched, and the agent is well', async () => {
-  await using guest = await bootGuest({ kernel: '6.1', topology: 'small', iommu: false });
-  const at = await addressesOf(guest, ['nic', 'edu', 'pair0', 'pair1', 'hot']);
-  const before = await readDevices(guest, at);
-  const agent = await startAgentInGuest(guest);
-  await agent.putPolicy('nics', { devices: [{ vendor: '8086', device: '10d3' }, { vendor: '1234' }] });
-  const decisions = await agent.waitForDecisions(
-    Object.fromEntries(Object.values(at).map((address) => [address, 'Refused/NoIommu'] as const)),
-  );
-  expect(decisions[at.nic]?.msg).toMatch(/intel_iommu=on/);
-  const http = await openHttpInGuest(guest);
-  expect(await http.get('/healthz')).toMatchObject({ status: 200 });
-  expect(await http.get('/readyz')).toMatchObject({ status: 200 });
-  await agent.waitForPass(http);
-  expect(await readDevices(guest, at)).toEqual(before);
-  expect(before).toMatchObject({ nic: { ...onHost('e1000e'), group: null }, edu: { ...onHost(null), group: null } });
-  // Nothing was loaded for them either.
-  expect(await guest.run('ls /sys/module | grep -c vfio || true')).toBe('0');
-  await http.close();
-  await agent.stop();
-});
+}
