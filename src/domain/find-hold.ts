@@ -1,6 +1,6 @@
 // Whether a group must wait: while any member has a holder, or a kernel call on one has not returned, nothing is written to any.
 import type { HoldCode } from './codes.ts';
-import type { Device } from './device.ts';
+import { compareAddresses, type Device } from './device.ts';
 import type { LedgerState } from './ledger.ts';
 import { isOnVfio } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
@@ -13,14 +13,24 @@ export interface Hold {
 
 const order: readonly HoldCode[] = ['HeldByPod', 'HeldByProcess', 'RecentlyAllocated'];
 
-/** The hold on a set of devices that a write is wanted for, or null. Unreadable PodResources count as use of what is on VFIO. */
-export function findHold(members: readonly Device[], input: Pick<PlanInput, 'inUse' | 'catalog'>): Hold | null {
-  const addresses = new Set(members.map((device) => device.address));
+/**
+ * The hold on a set of devices that a write is wanted for, or null. Kubelet knows a group by the id it was offered under, which may be
+ * the address of a member that is gone by now. Unreadable PodResources count as use of what is on VFIO.
+ */
+export function findHold(
+  members: readonly Device[],
+  input: Pick<PlanInput, 'inUse' | 'catalog' | 'ledger'>,
+): Hold | null {
+  const addresses = new Set(
+    members.flatMap(({ address }) => [address, input.ledger.entries.get(address)?.deviceId ?? address]),
+  );
   const [holder] = input.inUse.holders
     .filter((entry) => addresses.has(entry.address))
     .sort(
       (a, b) =>
-        order.indexOf(a.code) - order.indexOf(b.code) || (a.address < b.address ? -1 : 1) || (a.who < b.who ? -1 : 1),
+        order.indexOf(a.code) - order.indexOf(b.code) ||
+        compareAddresses(a.address, b.address) ||
+        compareAddresses(a.who, b.who),
     );
   if (holder !== undefined) return { code: holder.code, message: `${holder.address} is in use: ${holder.who}` };
   if (input.inUse.unreadable === null) return null;

@@ -185,7 +185,7 @@ function decideChanges(
   const transaction =
     leaving.length > 0 ? releaseTransaction(leaving, input) : bindTransaction(pending, accepted, input);
   const silent =
-    transaction !== null && transaction.steps.length === 0 && pending.every((draft) => isSameOffer(draft, accepted));
+    leaving.length === 0 && transaction?.steps.length === 0 && pending.every((draft) => isSameOffer(draft, accepted));
   const hold = transaction === null || silent ? null : findHold(members, input);
   const failure = transaction === null ? undefined : input.failures.get(transaction.key);
   const waiting = failure !== undefined && !failure.due ? failure : null;
@@ -208,10 +208,11 @@ function decideChanges(
       ),
     ),
     ...accepted.map((draft) => {
-      const unchanged = isSettled(draft) && (hold === null || isSameOffer(draft, accepted));
-      if (unchanged) return decideDraft(draft, 'Bound', boundMessage(draft), null, context);
+      if (isSettled(draft) && isSameOffer(draft, accepted))
+        return decideDraft(draft, 'Bound', boundMessage(draft), null, context);
       if (hold !== null) return decideDraft(draft, 'Held', hold.message, hold.code, context);
       if (waiting !== null) return decideDraft(draft, 'Failed', waiting.message, null, context);
+      if (isSettled(draft)) return decideDraft(draft, 'Bind', offerMessage(draft, accepted), null, context);
       return decideDraft(draft, 'Bind', bindMessage(draft), null, context);
     }),
   ];
@@ -226,6 +227,12 @@ function bindMessage(draft: Draft): string {
   const from = draft.device.driver === null ? 'no driver' : draft.device.driver;
   const to = draft.target?.name ?? `the driver of module ${draft.target?.module ?? '?'}`;
   return `from ${from} to ${to} for policy ${draft.policy.name}`;
+}
+
+function offerMessage(draft: Draft, accepted: readonly Draft[]): string {
+  const id = deviceIdOf(draft, accepted);
+  const offer = id === null ? 'offered no more' : `offered as ${id} of ${draft.policy.resource?.name ?? ''}`;
+  return `on ${draft.device.driver ?? ''}; from now on ${offer}, for policy ${draft.policy.name}`;
 }
 
 /** Kubelet's id for a draft: the lowest selected address of its group and resource, or its own; null when not advertised. */
@@ -249,6 +256,7 @@ function needsRecord(draft: Draft, accepted: readonly Draft[]): boolean {
     own.policyUid !== policy.uid ||
     own.onDelete !== policy.onDelete ||
     own.role !== role ||
+    own.driver !== draft.device.driver ||
     !isSameOffer(draft, accepted)
   );
 }

@@ -5,7 +5,7 @@ import { virtualFunctionSteps } from './build-steps.ts';
 import type { Decision } from './decision.ts';
 import type { Device } from './device.ts';
 import { type DecisionParts, toDecision } from './draft.ts';
-import { findBlocked, findHold, type Hold } from './find-hold.ts';
+import { findBlocked, findHold } from './find-hold.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { isHeldOnVfio, isTakenFor, ownEntry } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
@@ -195,7 +195,7 @@ function removeTogether(
   const decided = new Set(subjects.map((subject) => subject.address));
   const key = physicalFunctionKey(device.address);
   const retain = onDelete === 'Retain';
-  const hold: Hold | null = retain ? null : findHold([device, ...virtual], input);
+  const hold = findHold([device, ...virtual], input);
   const failure = input.failures.get(key);
   const verdict: Verdict =
     hold !== null
