@@ -1,0 +1,257 @@
+// What the agent costs a node on which nothing happens: the built program as a process, with 64 devices that are on vfio-pci already
+// and that it adopts, registered with the kubelet stand-in over real sockets. Prints the time from the process's start to kubelet
+// knowing all devices, then memory and processor time after the idle time, beside a bare Node process and one that has only loaded
+// the agent's two largest libraries, all of one run. Its kernel worker counts: it is there for half of the time.
+// Run as root: node bench/agent-memory.ts [--idle SECONDS]
+import { spawn, type ChildProcess } from 'node:child_process';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { createGrpc } from '../src/kubelet/grpc-adapter.ts';
+import { createClock } from '../src/runtime/clock-adapter.ts';
+import { createFiles } from '../src/runtime/files-adapter.ts';
+import { KubeletStandIn } from '../src/simulation/kubelet-stand-in.ts';
+import { buildVfioHost } from './vfio-host.ts';
+
+const deviceCount = 64;
+const resource = 'vfio-operator.dev/bench';
+const startPatience = 60_000;
+/** As README and docs/operations.md say to start it. */
+const recommendedFlags = ['--max-semi-space-size=1', '--optimize-for-size'] as const;
+/** Samples are taken over the end of the idle time: the kernel worker comes and goes with each look. */
+const longestSampling = 60;
+const repository = fileURLToPath(new URL('..', import.meta.url));
+const build = join(repository, 'dist');
+
+const { values } = parseArgs({ options: { idle: { type: 'string', default: '20' } } });
+const idle = Number(values.idle);
+const sampled = Math.min(longestSampling, Math.floor(idle / 2));
+if (process.getuid?.() !== 0) {
+  console.log('agent memory: not measured. It needs root: else proofs are blind and no device is adopted.');
+} else if (!existsSync(build)) {
+  throw new Error(`${build} is missing; npm run build makes it`);
+} else {
+  await measure();
+}
+
+/** One agent with a kubelet of its own, on the host that all share and nobody writes to. */
+interface Candidate {
+  readonly name: string;
+  readonly agent: RunningAgent;
+  /** Milliseconds from the process's start until kubelet had all devices. */
+  readonly registeredAfter: number;
+}
+
+async function measure(): Promise<void> {
+  const host = buildVfioHost(deviceCount);
+  const root = mkdtempSync(join(tmpdir(), 'agent-memory-'));
+  const children: ChildProcess[] = [];
+  const kubelets: KubeletStandIn[] = [];
+  try {
+    // A copy: a build that is made meanwhile changes nothing.
+    cpSync(build, join(root, 'dist'), { recursive: true });
+    writePolicy(join(root, 'policies'));
+    const candidates: Candidate[] = [];
+    for (const [name, nodeFlags] of [
+      ['agent', recommendedFlags],
+      ['agent, without the two flags', []],
+    ] as const) {
+      const directory = join(root, String(candidates.length));
+      mkdirSync(directory);
+      const candidate = await startCandidate(
+        name,
+        nodeFlags,
+        { root, directory, hostRoot: host.path },
+        children,
+        kubelets,
+      );
+      candidates.push(candidate);
+    }
+    children.push(startNode('setInterval(() => {}, 60_000)'));
+    children.push(startNode("await import('@grpc/grpc-js'); await import('pino'); setInterval(() => {}, 60_000)"));
+    const samples = await sampleAfterIdle(children);
+    console.log(`${deviceCount} devices adopted; ${host.procNote}`);
+    for (const { name, registeredAfter } of candidates)
+      console.log(`${name}: from process start to all devices known to kubelet ${registeredAfter.toFixed(0)} ms`);
+    report(samples, candidates);
+  } finally {
+    for (const child of children) child.kill('SIGTERM');
+    await sleep(500);
+    for (const kubelet of kubelets) await kubelet.stop();
+    host.remove();
+    rmSync(root, { recursive: true, force: true });
+  }
+}
+
+interface Place {
+  /** Build and policies, for all. */
+  readonly root: string;
+  /** State and kubelet, for this one. */
+  readonly directory: string;
+  readonly hostRoot: string;
+}
+
+async function startCandidate(
+  name: string,
+  nodeFlags: readonly string[],
+  place: Place,
+  children: ChildProcess[],
+  kubelets: KubeletStandIn[],
+): Promise<Candidate> {
+  const kubelet = new KubeletStandIn(
+    { grpc: createGrpc(), files: createFiles(), clock: createClock() },
+    {
+      directory: join(place.directory, 'device-plugins'),
+      podResourcesDirectory: join(place.directory, 'pod-resources'),
+      registryDirectory: null,
+    },
+  );
+  kubelets.push(kubelet);
+  await kubelet.start();
+  const started = performance.now();
+  const agent = startAgent(nodeFlags, place);
+  children.push(agent.process);
+  await waitUntilRegistered(kubelet, agent);
+  return { name, agent, registeredAfter: performance.now() - started };
+}
+
+function writePolicy(directory: string): void {
+  mkdirSync(directory);
+  const spec = { devices: [{ vendor: '8086', class: '02' }], allow: ['NotOurs'], resource: { name: resource } };
+  const metadata = { name: 'bench' };
+  writeFileSync(
+    join(directory, 'bench.json'),
+    JSON.stringify({ apiVersion: 'vfio-operator.dev/v1alpha1', kind: 'VfioPolicy', metadata, spec }),
+  );
+}
+
+interface RunningAgent {
+  readonly process: ChildProcess;
+  output(): string;
+}
+
+function startAgent(nodeFlags: readonly string[], { root, directory, hostRoot }: Place): RunningAgent {
+  const flags = {
+    '--host-root': hostRoot,
+    '--policies': join(root, 'policies'),
+    '--state': join(directory, 'state'),
+    '--kubelet': 'required',
+    '--device-plugins-dir': join(directory, 'device-plugins'),
+    '--kubelet-root': directory,
+    '--listen': '127.0.0.1:0',
+  };
+  const command = [join(root, 'dist/main.mjs'), 'agent', '--no-load-modules', ...Object.entries(flags).flat()];
+  const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr])
+    stream?.on('data', (bytes: Buffer) => (output += bytes.toString()));
+  return { process: child, output: () => output };
+}
+
+function startNode(code: string): ChildProcess {
+  return spawn(process.execPath, ['--input-type=module', '-e', code], { cwd: repository, stdio: 'ignore' });
+}
+
+async function waitUntilRegistered(kubelet: KubeletStandIn, agent: RunningAgent): Promise<void> {
+  const until = performance.now() + startPatience;
+  while (kubelet.resources().get(resource)?.allocatable !== deviceCount) {
+    if (agent.process.exitCode !== null || performance.now() > until)
+      throw new Error(`the agent has not registered ${deviceCount} devices:\n${agent.output()}`);
+    await sleep(2);
+  }
+}
+
+/** Memory in kB; `seconds` of processor time since the process began. */
+interface Sample {
+  readonly resident: number;
+  readonly anonymous: number;
+  readonly seconds: number;
+}
+
+/** Each process's samples, oldest first; the first one's children, all together, come last. */
+async function sampleAfterIdle(children: readonly ChildProcess[]): Promise<readonly (readonly Sample[])[]> {
+  await sleep((idle - sampled) * 1000);
+  const all: Sample[][] = [...children, null].map(() => []);
+  for (let second = 0; second <= sampled; second += 1) {
+    for (const [index, child] of children.entries()) all[index]?.push(readSample(child.pid ?? 0));
+    const workers = childrenOf(children[0]?.pid ?? 0).map(readSample);
+    all.at(-1)?.push({
+      resident: sum(workers.map((one) => one.resident)),
+      anonymous: sum(workers.map((one) => one.anonymous)),
+      seconds: sum(workers.map((one) => one.seconds)),
+    });
+    await sleep(1000);
+  }
+  return all;
+}
+
+function readSample(pid: number): Sample {
+  try {
+    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const kilobytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0);
+    return {
+      resident: kilobytes('VmRSS'),
+      anonymous: kilobytes('RssAnon'),
+      seconds: (Number(ticks[11]) + Number(ticks[12])) / 100,
+    };
+  } catch {
+    // A worker that ended just now.
+    return { resident: 0, anonymous: 0, seconds: 0 };
+  }
+}
+
+function childrenOf(parent: number): readonly number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name))
+    .map(Number)
+    .filter((pid) => {
+      try {
+        const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+        return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === parent;
+      } catch {
+        return false;
+      }
+    });
+}
+
+function report(samples: readonly (readonly Sample[])[], candidates: readonly Candidate[]): void {
+  const agents = candidates.map(({ name }) => name);
+  const names = [...agents, 'node, bare', 'node, grpc-js and pino loaded', "the first agent's workers"];
+  const bare = Math.min(...(samples[agents.length] ?? []).map((one) => one.resident));
+  console.log(`\nafter ${idle} s, over the last ${sampled} s (MiB, min / median / max)`);
+  console.log(
+    `${'process'.padEnd(32)}${'resident'.padStart(24)}${'anonymous'.padStart(24)}${'to bare node'.padStart(14)}`,
+  );
+  for (const [index, one] of samples.entries()) {
+    const resident = one.map((sample) => sample.resident).toSorted((a, b) => a - b);
+    const anonymous = one.map((sample) => sample.anonymous).toSorted((a, b) => a - b);
+    const ratio = ((resident[resident.length >> 1] ?? 0) / bare).toFixed(2);
+    console.log(`${(names[index] ?? '').padEnd(32)}${spread(resident)}${spread(anonymous)}${ratio.padStart(14)}`);
+  }
+  for (const [index, { name, agent }] of candidates.entries()) {
+    const own = samples[index] ?? [];
+    const spent = (own.at(-1)?.seconds ?? 0) - (own[0]?.seconds ?? 0);
+    const percent = ((100 * spent) / Math.max(1, own.length - 1)).toFixed(2);
+    const lines = agent
+      .output()
+      .split('\n')
+      .filter((line) => line !== '').length;
+    console.log(
+      `${name}: ${percent} % of one core while idle, workers not counted; ${lines} log lines since the start`,
+    );
+  }
+}
+
+function spread(kilobytes: readonly number[]): string {
+  const mebibytes = (at: number) => ((kilobytes.at(at) ?? 0) / 1024).toFixed(1);
+  return `${mebibytes(0)} / ${mebibytes(kilobytes.length >> 1)} / ${mebibytes(-1)}`.padStart(24);
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, one) => total + one, 0);
+}
