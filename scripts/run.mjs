@@ -65,6 +65,7 @@ const tasks = {
   e2e: () => run(node(), [tool('vitest'), 'run', '--project', 'e2e', ...rest]),
   'e2e:full': () => run(node(), ['test/e2e/full.ts', ...rest]),
   bench: () => run(node(), ['bench/run.ts', ...rest]),
+  simulate: () => run(node(), ['test/simulate/main.ts', ...rest]),
 };
 
 const chosen = tasks[task];
