@@ -17,7 +17,7 @@ import { createAgentMetrics } from '../runtime/agent-metrics.ts';
 import { createClock } from '../runtime/clock-adapter.ts';
 import { createFiles } from '../runtime/files-adapter.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
-import { startOpsServer } from '../runtime/ops-server-adapter.ts';
+import { ListenError, startOpsServer } from '../runtime/ops-server-adapter.ts';
 import { type Clock, FileError, type Files } from '../runtime/ports.ts';
 import { createProcesses } from '../runtime/processes-adapter.ts';
 import { createRandom } from '../runtime/random-adapter.ts';
@@ -45,7 +45,8 @@ async function run(config: AgentConfig): Promise<void> {
     process.once('SIGTERM', stop);
     process.once('SIGINT', stop);
   } catch (error) {
-    if (!(error instanceof HostTaken || error instanceof JournalError || error instanceof FileError)) throw error;
+    const known = [HostTaken, ListenError, JournalError, FileError].some((kind) => error instanceof kind);
+    if (!known || !(error instanceof Error)) throw error;
     logger.error({ error: error.message }, 'cannot start; no device was touched');
     process.exitCode = 1;
   }

@@ -21,7 +21,12 @@ export interface OpsServer {
   close(): Promise<void>;
 }
 
-/** Starts the server; rejects when the address cannot be had. */
+/** The address cannot be had. */
+export class ListenError extends Error {
+  override readonly name = 'ListenError';
+}
+
+/** Starts the server; rejects with `ListenError` when the address cannot be had. */
 export function startOpsServer(options: OpsServerOptions): Promise<OpsServer> {
   const server = createServer((request, response) => {
     const answer = (status: number, text: string, type = 'text/plain; charset=utf-8'): void => {
@@ -45,7 +50,11 @@ export function startOpsServer(options: OpsServerOptions): Promise<OpsServer> {
     }
   });
   return new Promise((resolve, reject) => {
-    server.once('error', reject);
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const hint = error.code === 'EADDRINUSE' ? ': another agent may be running here; --listen takes another' : '';
+      const where = `${options.host}:${options.port}`;
+      reject(new ListenError(`cannot listen on ${where} (${error.code ?? error.message})${hint}`, { cause: error }));
+    });
     server.listen(options.port, options.host, () => {
       const address = server.address();
       resolve({
