@@ -141,11 +141,13 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     const due = apply.journal
       .open()
       .filter(({ transaction }) => (retries.get(undoKey(transaction.key))?.dueAt ?? 0) <= now);
+    const stuckBefore = new Map(due.map(({ transaction, stuck }) => [transaction.key, stuck]));
     const outcomes = await recover(apply, new Set(due.map(({ transaction }) => transaction.key)));
     for (const { transaction } of due) {
       const outcome = outcomes.get(transaction.key);
       if (outcome === undefined) continue;
-      parts.onOutcome(transaction, outcome);
+      // One that is still where it was is no news.
+      if (!isKnownStuck(outcome, stuckBefore.get(transaction.key))) parts.onOutcome(transaction, outcome);
       const undo = { ...transaction, key: undoKey(transaction.key) };
       if (outcome.outcome === 'Quarantined')
         retries = recordFailure(retries, undo, outcome.why, now, parts.random.fraction());
@@ -249,6 +251,10 @@ interface Look {
   readonly policies: PolicySet;
   readonly input: PlanInput;
   readonly plan: Plan;
+}
+
+function isKnownStuck(outcome: ApplyOutcome, before: string | null | undefined): boolean {
+  return outcome.outcome === 'Stuck' && outcome.said === before;
 }
 
 function undoKey(key: string): string {

@@ -77,11 +77,12 @@ export class Allocator {
 
   /** Devices that count as used because they were allocated and no pod has let go of them yet: one entry per function. */
   recentHolders(): readonly Holder[] {
-    return this.#ports.store.inUse().flatMap(({ record, age }) =>
+    // By the clock and not by the age: what has not changed reads the same at every look.
+    return this.#ports.store.inUse().flatMap(({ record }) =>
       record.functions.map(({ address }) => ({
         address,
         code: 'RecentlyAllocated' as const,
-        who: `allocated as ${record.id} of ${record.resource} ${Math.round(age / 1000)} s ago`,
+        who: `allocated as ${record.id} of ${record.resource} at ${new Date(record.at).toISOString()}`,
       })),
     );
   }
