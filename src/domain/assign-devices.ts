@@ -114,8 +114,8 @@ export function frozenPolicy(policies: readonly Policy[], ledger: Ledger, device
 }
 
 /**
- * Addresses the proofs and the guarded reads are needed for: everything any policy of this node selects (DryRun too), the VFs of
- * selected PFs, everything in the ledger, and the other members of all their IOMMU groups.
+ * Addresses the proofs and the guarded reads are needed for: everything any policy of this node selects (DryRun too), everything in
+ * the ledger, the VFs of both, and the other members of all their IOMMU groups.
  */
 export function devicesOfInterest(
   policies: readonly Policy[],
@@ -125,7 +125,9 @@ export function devicesOfInterest(
   const context = selectionContext(inventory, ledger);
   const direct = new Set<string>();
   for (const device of inventory.devices.values()) {
-    if (ledger.entries.has(device.address)) direct.add(device.address);
+    const entry = ledger.entries.get(device.address);
+    if (entry !== undefined) direct.add(device.address);
+    if (entry?.role === 'PhysicalFunction') for (const address of device.virtualFunctions) direct.add(address);
     for (const policy of policies) {
       if (!isSelected(policy, device, context)) continue;
       direct.add(device.address);

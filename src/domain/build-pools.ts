@@ -3,7 +3,8 @@
 import type { Decision } from './decision.ts';
 import { compareAddresses, type Device, type Inventory } from './device.ts';
 import type { Ledger, LedgerEntry } from './ledger.ts';
-import type { Policy } from './policy.ts';
+import { ownEntry, policiesInForce } from './ownership.ts';
+import type { Policy, ResourcePolicy } from './policy.ts';
 import { comparePolicies } from './rank-policies.ts';
 import type { AdvertisedDevice, AdvertisedFunction, ResourcePool } from './resource-pool.ts';
 
@@ -47,7 +48,7 @@ export function buildPools(input: PoolInput): readonly ResourcePool[] {
     resource.set(entry.deviceId, members);
     ids.set(entry.resource, resource);
   }
-  const policies = [...input.policies].sort(comparePolicies);
+  const policies = policiesInForce(input.policies, input.ledger, input.inventory).toSorted(comparePolicies);
   const names = new Set([
     ...ids.keys(),
     ...policies.flatMap((policy) =>
@@ -56,7 +57,9 @@ export function buildPools(input: PoolInput): readonly ResourcePool[] {
   ]);
   return [...names].sort(compareAddresses).map((name): ResourcePool => {
     const resource = policies.find((policy) => policy.resource?.name === name)?.resource ?? null;
-    const devices = [...(ids.get(name) ?? [])].map(([id, members]) => toAdvertised(id, members, input));
+    const devices = [...(ids.get(name) ?? [])].map(([id, members]) =>
+      toAdvertised(id, members, resource?.deviceNodes ?? 'Auto', input),
+    );
     return {
       resource: name,
       unit: resource?.unit ?? 'Group',
@@ -81,7 +84,12 @@ function isOffered(entry: LedgerEntry, inventory: Inventory): entry is OfferedEn
   );
 }
 
-function toAdvertised(id: string, members: readonly Member[], input: PoolInput): AdvertisedDevice {
+function toAdvertised(
+  id: string,
+  members: readonly Member[],
+  deviceNodes: ResourcePolicy['deviceNodes'],
+  input: PoolInput,
+): AdvertisedDevice {
   const sorted = [...members].sort((a, b) => compareAddresses(a.entry.address, b.entry.address));
   const device = sorted.find((member) => member.device !== null)?.device ?? null;
   const group = device?.iommuGroup ?? null;
@@ -91,7 +99,8 @@ function toAdvertised(id: string, members: readonly Member[], input: PoolInput):
     ...sorted.map((member) => toFunction(member.entry, member.device, true, input.nodes)),
     ...companions.map((member) => toFunction(member.entry, member.device, false, input.nodes)),
   ].sort((a, b) => compareAddresses(a.address, b.address));
-  const problem = findProblem([...sorted, ...companions], groupNode, input);
+  const problem =
+    findProblem([...sorted, ...companions], input) ?? findMissingNode(sorted, groupNode, deviceNodes, input);
   return {
     id,
     healthy: problem === null,
@@ -111,6 +120,7 @@ function companionsOf(group: number | null, selected: readonly Member[], input: 
     const entry = input.ledger.entries.get(address);
     const device = input.inventory.devices.get(address) ?? null;
     if (entry === undefined || device === null || taken.has(address) || entry.role !== 'Companion') return [];
+    if (entry.retained || ownEntry(input.ledger, input.inventory, device) === null) return [];
     return [{ entry, device, decision: input.decisions.find((decision) => decision.address === address) ?? null }];
   });
 }
@@ -128,7 +138,7 @@ function toFunction(
   return { address: entry.address, driver: entry.driver ?? '', selected, vfioDevice };
 }
 
-function findProblem(members: readonly Member[], groupNode: string | null, input: PoolInput): string | null {
+function findProblem(members: readonly Member[], input: PoolInput): string | null {
   for (const { entry, device, decision } of members) {
     if (device === null) return `${entry.address} is gone from its bus`;
     if (entry.state !== 'Taken') return `${entry.address}: ${entry.detail ?? entry.state}`;
@@ -143,9 +153,21 @@ function findProblem(members: readonly Member[], groupNode: string | null, input
     )
       return `/dev/vfio/devices/${device.vfioDevice} is missing`;
   }
-  if (groupNode !== null && input.nodes.groups.has(groupNode)) return null;
-  const hasCdevs = members.every(
-    ({ device }) => device?.vfioDevice != null && input.nodes.cdevs.has(device.vfioDevice),
-  );
-  return hasCdevs ? null : `/dev/vfio/${groupNode ?? 'GROUP'} is missing`;
+  return null;
+}
+
+/** What the kernel has not made of all that Allocate has to hand out. */
+function findMissingNode(
+  selected: readonly Member[],
+  groupNode: string | null,
+  deviceNodes: ResourcePolicy['deviceNodes'],
+  { nodes, inventory }: PoolInput,
+): string | null {
+  if (deviceNodes === 'Auto' || deviceNodes === 'Group')
+    return groupNode !== null && nodes.groups.has(groupNode) ? null : `/dev/vfio/${groupNode ?? 'GROUP'} is missing`;
+  if (deviceNodes === 'Iommufd' && !inventory.kernel.iommufd) return '/dev/iommu is missing';
+  const without = selected.find(({ device }) => device?.vfioDevice == null || !nodes.cdevs.has(device.vfioDevice));
+  return without === undefined
+    ? null
+    : `/dev/vfio/devices/${without.device?.vfioDevice ?? 'vfioN'} of ${without.entry.address} is missing`;
 }

@@ -14,7 +14,7 @@ export interface CdiDevice {
 
 /** A document as it is written: JSON of exactly this. */
 export interface CdiSpec {
-  readonly cdiVersion: '0.5.0' | '0.6.0';
+  readonly cdiVersion: '0.3.0' | '0.5.0' | '0.6.0';
   /** `vendor/class`. */
   readonly kind: string;
   /** Sorted as in the pools; never empty, since a runtime refuses a document without devices. */
@@ -26,17 +26,17 @@ const classLimit = 63;
 
 /**
  * The CDI kind of a resource: the resource's own name wherever CDI allows it. CDI's validator wants vendor and class to begin with a
- * letter: a domain that begins with a digit becomes a name below itself (`3com.com` → `cdi.3com.com`), and a name that does gets
- * `device-` before it (`3090` → `device-3090`), cut to 63 characters. Two resources may so come to one kind; they then share a
+ * letter, and indexes past the end of one that is a single character. A domain that does not fit becomes a name below itself
+ * (`3com.com` → `cdi.3com.com`), and a name that does not gets `device-` before it (`3090` → `device-3090`), cut to 63 characters. Two resources may so come to one kind; they then share a
  * document, in which nothing meets, as device ids are unique over all resources.
  */
 export function cdiKind(resource: string): string {
   const slash = resource.indexOf('/');
   const domain = resource.slice(0, slash);
   const name = resource.slice(slash + 1);
-  const vendor = startsWithLetter(domain) ? domain : `cdi.${domain}`;
+  const vendor = fitsKind(domain) ? domain : `cdi.${domain}`;
   const shortened = `device-${name}`.slice(0, classLimit).replace(/[-_.]+$/, '');
-  return `${vendor}/${startsWithLetter(name) ? name : shortened}`;
+  return `${vendor}/${fitsKind(name) ? name : shortened}`;
 }
 
 /** The names by which a runtime finds these devices, `vendor/class=device`, or the sentence that says which cannot have one. */
@@ -46,7 +46,9 @@ export function cdiNames(
 ): { readonly names: readonly string[] } | { readonly missing: string } {
   const nameless = devices.find((device) => !isDeviceName(device.id));
   if (nameless !== undefined) {
-    return { missing: `CDI allows only letters, digits and _ - . : in a device's name, so ${nameless.id} cannot have one` };
+    return {
+      missing: `CDI allows only letters, digits and _ - . : in a device's name, so ${nameless.id} cannot have one`,
+    };
   }
   return { names: devices.map((device) => `${cdiKind(resource)}=${device.id}`) };
 }
@@ -64,7 +66,7 @@ export function buildCdiSpecs(pools: readonly ResourcePool[]): readonly CdiSpec[
   }
   return [...kinds]
     .toSorted(([a], [b]) => (a < b ? -1 : 1))
-    .map(([kind, devices]) => ({ cdiVersion: oldestVersion(kind), kind, devices }));
+    .map(([kind, devices]) => ({ cdiVersion: oldestVersion(kind, devices), kind, devices }));
 }
 
 function toCdiDevice(device: AdvertisedDevice, wanted: ResourcePool['deviceNodes']): readonly CdiDevice[] {
@@ -73,10 +75,15 @@ function toCdiDevice(device: AdvertisedDevice, wanted: ResourcePool['deviceNodes
   return [{ name: device.id, containerEdits: { deviceNodes: found.nodes } }];
 }
 
-// A runtime refuses a document that is newer than its library. Names that begin with a digit, as addresses do, came with 0.5.0, dots
-// in the class with 0.6.0 (MinimumRequiredVersion in CDI's specs-go/version.go).
-function oldestVersion(kind: string): CdiSpec['cdiVersion'] {
-  return kind.slice(kind.indexOf('/')).includes('.') ? '0.6.0' : '0.5.0';
+// A runtime refuses a document that is newer than its library. Device names that begin with a digit, as PCI addresses do, came with
+// 0.5.0, dots in the class with 0.6.0; 0.3.0 is the first release (MinimumRequiredVersion in CDI's specs-go/version.go).
+function oldestVersion(kind: string, devices: readonly CdiDevice[]): CdiSpec['cdiVersion'] {
+  if (kind.slice(kind.indexOf('/')).includes('.')) return '0.6.0';
+  return devices.every((device) => startsWithLetter(device.name)) ? '0.3.0' : '0.5.0';
+}
+
+function fitsKind(part: string): boolean {
+  return startsWithLetter(part) && part.length > 1;
 }
 
 function startsWithLetter(text: string): boolean {

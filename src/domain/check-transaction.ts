@@ -3,9 +3,15 @@
 import type { HoldCode, RefusalCode } from './codes.ts';
 import type { Device } from './device.ts';
 import { findHold } from './find-hold.ts';
-import { isOnVfio, ownEntry } from './ownership.ts';
+import { isHeldOnVfio, isOnVfio, ownEntry } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
-import { criticalFinding, findingAgainst, type RefusalContext, toRefusalContext } from './refuse-device.ts';
+import {
+  criticalFinding,
+  findingAgainst,
+  type Refusal,
+  type RefusalContext,
+  toRefusalContext,
+} from './refuse-device.ts';
 import type { Transaction, TransactionMember } from './step.ts';
 
 /** Go on, or the code with its proof. */
@@ -48,11 +54,36 @@ export function checkTransaction(transaction: Transaction, input: CheckInput): T
       member === undefined
         ? checkBystander(device, transaction, input, context)
         : isTaken(device, member, transaction, input)
-          ? findingAgainst(device, member.allow, member.role, context)
+          ? checkMember(device, member, transaction, context)
           : null;
     if (refusal !== null) return { ok: false, ...refusal };
   }
   return { ok: true };
+}
+
+/** What has come up since the plan was made: a use, VFs, or an override that somebody else has set. */
+function checkMember(
+  device: Device,
+  member: TransactionMember,
+  transaction: Transaction,
+  context: RefusalContext,
+): Refusal | null {
+  const finding = findingAgainst(device, member.allow, member.role, context);
+  if (finding !== null || (transaction.kind !== 'Bind' && transaction.kind !== 'ChangeDriver')) return finding;
+  if (device.virtualFunctions.length > 0)
+    return {
+      code: 'PfHasVfs',
+      message: `${device.address} has ${device.virtualFunctions.length} virtual functions now`,
+    };
+  if (device.guarded === null)
+    return { code: 'Unproven', message: `the driver_override of ${device.address} could not be read` };
+  const override = device.guarded.driverOverride;
+  return override === member.override
+    ? null
+    : {
+        code: 'NotOurs',
+        message: `the driver_override of ${device.address} is '${override ?? ''}' now: not our doing`,
+      };
 }
 
 /** Whether the transaction takes this member from the host, so that the host's use of it counts. */
@@ -80,7 +111,11 @@ function checkBystander(
   transaction: Transaction,
   input: CheckInput,
   context: RefusalContext,
-): { readonly code: RefusalCode; readonly message: string } | null {
+): Refusal | null {
+  if (transaction.kind === 'RemoveVirtualFunctions') {
+    const use = isHeldOnVfio(device, input) ? null : criticalFinding(device, context);
+    return use === null ? null : { code: use.code, message: `virtual function ${device.address}: ${use.message}` };
+  }
   if (transaction.kind !== 'Bind' && transaction.kind !== 'ChangeDriver') return null;
   if (ownEntry(input.ledger, input.inventory, device) !== null && isOnVfio(input.catalog, device)) return null;
   const critical = criticalFinding(device, context);

@@ -1,7 +1,7 @@
 // One IOMMU group as a whole: who owns it, which other members must come along, and whether the kernel would call it viable. The
 // group is the unit of isolation, so one member that must stay with the host refuses it for all.
 import { frozenPolicy, isExcluded, selectionContext } from './assign-devices.ts';
-import { type Draft, draftDevice } from './draft.ts';
+import { type Draft, draftDevice, isSettled } from './draft.ts';
 import type { Device } from './device.ts';
 import { isOnVfio, ownEntry } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
@@ -85,7 +85,9 @@ function judgeBystander(
   if (isHarmlessBridge(member)) return null;
   const own = ownEntry(input.ledger, input.inventory, member);
   const ours = own !== null && !own.retained && isOnVfio(input.catalog, member);
-  const critical = ours ? null : criticalFinding(member, context);
+  const found = ours ? null : criticalFinding(member, context);
+  // Being blind for a moment is a reason not to take a group, not one to give it back.
+  const critical = found?.code === 'Unproven' && drafts.every(isSettled) ? null : found;
   if (critical !== null && !isAllowed(member, critical, drafts, owner))
     return { code: 'GroupHasCritical', message: `member ${member.address}: ${critical.code}: ${critical.message}` };
   const companion = companionOf(member, owner, keepsDriver, input, context);

@@ -9,7 +9,8 @@ import { findBlocked, findHold } from './find-hold.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { isHeldOnVfio, isTakenFor, ownEntry } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
-import { refusePhysicalFunction, type RefusalContext } from './refuse-device.ts';
+import type { Policy } from './policy.ts';
+import { criticalFinding, type Refusal, refusePhysicalFunction, type RefusalContext } from './refuse-device.ts';
 import type { Transaction } from './step.ts';
 import { entryMember, physicalFunctionMember } from './transaction-members.ts';
 
@@ -87,7 +88,7 @@ function judgeCreation(
     };
   if (device.totalVirtualFunctions === 0)
     return { kind: 'Ignored', message: 'it cannot make virtual functions (no sriov_totalvfs)' };
-  if (existing >= wanted) return judgeExisting(device, own, policy.name, existing);
+  if (existing >= wanted) return judgeExisting(device, own, policy, existing);
   if (existing > 0)
     return {
       kind: 'Refused',
@@ -122,12 +123,18 @@ function judgeCreation(
   };
 }
 
-function judgeExisting(device: Device, own: LedgerEntry | null, policy: string, existing: number): Verdict {
-  const made = own?.virtualFunctions != null ? 'made by us' : 'there before us';
-  return {
+/** VFs that are there are used as they are; those we made go by what the policy that wants them now says of their end. */
+function judgeExisting(device: Device, own: LedgerEntry | null, policy: Policy, existing: number): Verdict {
+  const mine = own?.role === 'PhysicalFunction' && own.virtualFunctions !== null;
+  const verdict: Verdict = {
     kind: 'Bound',
-    message: `${existing} virtual functions, ${made}, for policy ${policy}; it stays on ${device.driver ?? 'no driver'}`,
+    message: `${existing} virtual functions, ${mine ? 'made by us' : 'there before us'}, for policy ${policy.name}; it stays on ${device.driver ?? 'no driver'}`,
   };
+  if (!mine || (isTakenFor(own, policy) && own.onDelete === policy.onDelete)) return verdict;
+  const member = physicalFunctionMember(device, policy);
+  const { address, iommuGroup: group } = device;
+  const key = physicalFunctionKey(address);
+  return { ...verdict, transaction: { key, kind: 'CreateVirtualFunctions', group, members: [member], steps: [] } };
 }
 
 function planRemoval(
@@ -152,6 +159,20 @@ function planRemoval(
     transactions: [],
     decided: new Set([device.address]),
   });
+  const blocked = findBlocked([device, ...virtual], input);
+  if (blocked !== null) {
+    const { code, address, detail } = blocked;
+    const subjects = [device, ...virtual.filter((one) => ownEntry(input.ledger, input.inventory, one) !== null)];
+    const message = `${address} is ${code.toLowerCase()}: ${detail}`;
+    const held = subjects.filter((one) => one === device || !assignments.has(one.address));
+    return {
+      decisions: held.map((one) =>
+        decide(one, one.address === address ? { kind: code, code, message: detail } : { kind: 'Held', code, message }),
+      ),
+      transactions: [],
+      decided: new Set(held.map((one) => one.address)),
+    };
+  }
   if (!input.policies.complete)
     return alone({
       kind: 'Bound',
@@ -163,20 +184,30 @@ function planRemoval(
       kind: 'Bound',
       message: `policy ${assignments.get(wanted[0]?.address ?? '')?.policy.name ?? ''} still wants its virtual functions`,
     });
-  const blocked = findBlocked([device, ...virtual], input);
-  if (blocked !== null)
-    return alone({
-      kind: blocked.address === device.address ? blocked.code : 'Held',
-      code: blocked.code,
-      message: `${blocked.address}: ${blocked.detail}`,
-    });
-  if (virtual.length > (own.virtualFunctions?.count ?? 0))
-    return alone({
-      kind: 'Refused',
-      code: 'NotOurs',
-      message: `we made ${own.virtualFunctions?.count ?? 0} virtual functions, it has ${virtual.length} now: somebody changed them`,
-    });
+  const obstacle = refuseRemoval(device, own, virtual, input, context);
+  if (obstacle !== null) return alone({ kind: 'Refused', ...obstacle });
   return removeTogether(device, own, virtual, onDelete, decide, input);
+}
+
+/** VFs that are not those we made, or that the host uses, are not ours to remove. */
+export function refuseRemoval(
+  device: Device,
+  own: LedgerEntry,
+  virtual: readonly Device[],
+  input: PlanInput,
+  context: RefusalContext,
+): Refusal | null {
+  const made = own.virtualFunctions?.count ?? 0;
+  if (virtual.length > 0 && virtual.length !== made)
+    return {
+      code: 'NotOurs',
+      message: `we made ${made} virtual functions of ${device.address}, it has ${virtual.length} now: somebody changed them`,
+    };
+  for (const one of virtual) {
+    const use = isHeldOnVfio(one, input) ? null : criticalFinding(one, context);
+    if (use !== null) return { code: use.code, message: `virtual function ${one.address}: ${use.message}` };
+  }
+  return null;
 }
 
 function removeTogether(

@@ -141,10 +141,11 @@ function refuseForeign(
   context: RefusalContext,
 ): Refusal | null {
   if (own !== null) return null;
-  if (policy.allow.includes('NotOurs')) return null;
-  if (isOnVfio(context.catalog, device))
+  const adopt = policy.allow.includes('NotOurs');
+  if (!adopt && isOnVfio(context.catalog, device))
     return { code: 'NotOurs', message: `it is on ${device.driver ?? 'VFIO'} already, and we did not put it there` };
   if (device.guarded === null) return { code: 'Unproven', message: 'its driver_override could not be read' };
+  if (adopt) return null;
   return device.guarded.driverOverride === null
     ? null
     : { code: 'NotOurs', message: `its driver_override is '${device.guarded.driverOverride}', and we did not set it` };

@@ -34,12 +34,19 @@ export function settleTransaction(
   }
 }
 
-// A release without steps under `onDelete: Retain` leaves the device bound: its entry stays, so that we know it for ours no longer.
+// A member that is released without a step under `onDelete: Retain` stays bound: its entry stays, so that we know it for ours no longer.
+// Removing VFs is one step for all of them.
 function toRelease(transaction: Transaction, before: ReadonlyMap<string, LedgerEntry>): LedgerChange {
-  const retained = new Set<string>();
-  if (transaction.steps.length === 0) {
-    for (const member of transaction.members) if (member.onDelete === 'Retain') retained.add(member.identity.address);
-  }
+  const { kind, steps, members } = transaction;
+  const isTouched = (address: string): boolean =>
+    kind === 'RemoveVirtualFunctions'
+      ? steps.length > 0
+      : steps.some((step) => 'address' in step && step.address === address);
+  const retained = new Set(
+    members.flatMap(({ onDelete, identity: { address } }) =>
+      onDelete === 'Retain' && !isTouched(address) ? [address] : [],
+    ),
+  );
   const addresses = transaction.members.map((member) => member.identity.address);
   return {
     set: [...retained].flatMap((address) => before.get(address) ?? []).map((entry) => ({ ...entry, retained: true })),
@@ -71,7 +78,8 @@ function toEntry(
     deviceId: member.deviceId,
     adopted: member.adopted,
     retained: false,
-    virtualFunctions: toVirtualFunctions(address, steps),
+    virtualFunctions:
+      toVirtualFunctions(address, steps) ?? (sameDevice(member, bootId, before) ? before.virtualFunctions : null),
     state: 'Taken',
     detail: null,
   };

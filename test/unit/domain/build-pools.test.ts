@@ -138,8 +138,68 @@ test('without an IOMMU the node is the no-IOMMU one', () => {
   expect(pool?.devices[0]).toMatchObject({ groupNode: 'noiommu-0', iommuGroup: null });
 });
 
-test('only cdevs: a kernel without group nodes', () => {
+describe('nodes that the resource asks for', () => {
   const nic = bound('0000:01:00.0');
-  const [pool] = pools([nic], [offered(nic)], { nodes: { groups: new Set(), cdevs: new Set(['vfio0']) } });
-  expect(pool?.devices[0]?.healthy).toBe(true);
+  const why = (
+    deviceNodes: 'Auto' | 'Group' | 'Cdev' | 'Iommufd',
+    parts: { readonly groups?: readonly string[]; readonly cdevs?: readonly string[]; readonly iommufd?: boolean },
+  ): string | null | undefined => {
+    const { groups = ['7'], cdevs = [], iommufd = true } = parts;
+    const policies = [
+      aPolicy({ ...policy, devices: [{ vendor: '8086' }], exclude: [], resource: { ...resource, deviceNodes } }),
+    ];
+    return pools([nic], [offered(nic)], {
+      policies,
+      decisions: [],
+      inventory: anInventory([nic], { iommufd }),
+      nodes: { groups: new Set(groups), cdevs: new Set(cdevs) },
+    })[0]?.devices[0]?.unhealthyBecause;
+  };
+
+  test('are there, or the device is unhealthy and says which is not', () => {
+    expect(why('Auto', {})).toBeNull();
+    expect(why('Group', { cdevs: ['vfio0'] })).toBeNull();
+    expect(why('Cdev', { groups: [], cdevs: ['vfio0'] })).toBeNull();
+    expect(why('Iommufd', { groups: [], cdevs: ['vfio0'] })).toBeNull();
+    expect(why('Auto', { groups: [], cdevs: ['vfio0'] })).toBe('/dev/vfio/7 is missing');
+    expect(why('Group', { groups: [], cdevs: ['vfio0'] })).toBe('/dev/vfio/7 is missing');
+    expect(why('Cdev', {})).toBe('/dev/vfio/devices/vfio0 of 0000:01:00.0 is missing');
+    expect(why('Iommufd', { cdevs: ['vfio0'], iommufd: false })).toBe('/dev/iommu is missing');
+    expect(why('Auto', { cdevs: ['vfio9'] })).toBe('/dev/vfio/devices/vfio0 is missing');
+  });
+});
+
+test('without an IOMMU and without its node the sentence says so', () => {
+  const nic = bound('0000:01:00.0', { iommuGroup: null, vfioDevice: null });
+  expect(pools([nic], [offered(nic)])[0]?.devices[0]?.unhealthyBecause).toMatch(
+    /NoIommu|\/dev\/vfio\/GROUP is missing|no IOMMU/,
+  );
+});
+
+test('a companion of another boot, or left behind for good, is none of it', () => {
+  const gpu = bound('0000:03:00.0');
+  const audio = bound('0000:03:00.1', { driver: null, vfioDevice: null });
+  for (const parts of [{ bootId: 'before' }, { retained: true }]) {
+    const entries = [offered(gpu), anEntry(audio, { role: 'Companion', ...parts })];
+    const policies = [aPolicy({ name: 'p', devices: [{ addresses: [gpu.address] }], resource })];
+    const device = pools([gpu, audio], entries, { policies })[0]?.devices[0];
+    expect([device?.unhealthyBecause, device?.functions.length]).toEqual([null, 1]);
+  }
+});
+
+test('what a resource is like says the policy that stands, not one that only rehearses', () => {
+  const nic = bound('0000:01:00.0');
+  const rehearsal = aPolicy({
+    name: 'a',
+    mode: 'DryRun',
+    priority: 9,
+    devices: [{ vendor: 'ffff' }],
+    resource: aResource('x.io/nic', { unit: 'Function', cdi: true }),
+  });
+  expect(pools([nic], [offered(nic)], { policies: [policy, rehearsal] })[0]).toMatchObject({
+    unit: 'Group',
+    cdi: false,
+  });
+  const frozen = offered(nic, { policy: 'a' });
+  expect(pools([nic], [frozen], { policies: [rehearsal] })[0]).toMatchObject({ unit: 'Function', cdi: true });
 });
