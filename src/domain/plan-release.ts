@@ -8,7 +8,8 @@ import { ownEntry } from './ownership.ts';
 import type { Plan } from './decision.ts';
 import { groupKey } from './plan-group.ts';
 import type { PlanInput } from './plan-input.ts';
-import { physicalFunctionKey } from './plan-virtual-functions.ts';
+import { physicalFunctionKey, refuseRemoval } from './plan-virtual-functions.ts';
+import { toRefusalContext } from './refuse-device.ts';
 import type { Transaction } from './step.ts';
 import { entryMember } from './transaction-members.ts';
 
@@ -24,21 +25,30 @@ export function planRelease(address: string, current: Plan, input: PlanInput): R
     return { refusal: `${address} is not ours: we did not take it in this boot, so there is nothing to give back` };
   if (!input.policies.complete)
     return { refusal: `the policies are not completely known: ${input.policies.why ?? 'unknown'}` };
-  const wanted = current.decisions.find((decision) => decision.address === address);
-  const policy = input.policies.policies.find((one) => one.name === wanted?.policy);
-  if (policy?.mode === 'Enforce' && wanted !== undefined && ['Bound', 'Bind', 'Failed'].includes(wanted.kind))
-    return {
-      refusal: `policy ${policy.name} (${policy.source}) wants ${address}; change or delete it, or exclude the device`,
-    };
   const members = membersOf(device, entry, input);
-  const blocked = findBlocked(
-    members.map((member) => member.device),
-    input,
-  );
+  const virtual = entry.role === 'PhysicalFunction' ? virtualFunctionsOf(device, input) : [];
+  const wanting = findWanting([device, ...virtual], current, input);
+  if (wanting !== null) return { refusal: wanting };
+  const reached = [...groupOf(device, input), ...members.map((member) => member.device), ...virtual];
+  const blocked = findBlocked(reached, input);
   if (blocked !== null) return { refusal: `${blocked.address} is ${blocked.code.toLowerCase()}: ${blocked.detail}` };
-  const hold = findHold(groupOf(device, members, input), input);
+  const hold = findHold(reached, input);
   if (hold !== null) return { refusal: hold.message };
+  const use =
+    entry.role === 'PhysicalFunction' ? refuseRemoval(device, entry, virtual, input, toRefusalContext(input)) : null;
+  if (use !== null) return { refusal: use.message };
   return { transaction: toTransaction(device, entry, members) };
+}
+
+/** The policy in force that wants one of the devices, as the sentence that says no. */
+function findWanting(devices: readonly Device[], current: Plan, input: PlanInput): string | null {
+  for (const { address } of devices) {
+    const wanted = current.decisions.find((decision) => decision.address === address);
+    const policy = input.policies.policies.find((one) => one.name === wanted?.policy);
+    if (policy?.mode === 'Enforce' && wanted !== undefined && ['Bound', 'Bind', 'Failed'].includes(wanted.kind))
+      return `policy ${policy.name} (${policy.source}) wants ${address}; change or delete it, or exclude the device`;
+  }
+  return null;
 }
 
 interface Member {
@@ -46,19 +56,21 @@ interface Member {
   readonly entry: LedgerEntry;
 }
 
+function virtualFunctionsOf(device: Device, input: PlanInput): readonly Device[] {
+  return device.virtualFunctions.flatMap((address) => input.inventory.devices.get(address) ?? []);
+}
+
 function membersOf(device: Device, entry: LedgerEntry, input: PlanInput): readonly Member[] {
-  const virtual = device.virtualFunctions.flatMap((address): Member[] => {
-    const one = input.inventory.devices.get(address);
-    const own = one === undefined ? null : ownEntry(input.ledger, input.inventory, one);
-    return one === undefined || own === null ? [] : [{ device: one, entry: own }];
+  const virtual = virtualFunctionsOf(device, input).flatMap((one): Member[] => {
+    const own = ownEntry(input.ledger, input.inventory, one);
+    return own === null ? [] : [{ device: one, entry: own }];
   });
   return [{ device, entry }, ...virtual];
 }
 
-function groupOf(device: Device, members: readonly Member[], input: PlanInput): readonly Device[] {
+function groupOf(device: Device, input: PlanInput): readonly Device[] {
   const group = device.iommuGroup === null ? [] : (input.inventory.groups.get(device.iommuGroup)?.members ?? []);
-  const mates = group.flatMap((address) => input.inventory.devices.get(address) ?? []);
-  return [...mates, ...members.map((member) => member.device)];
+  return group.flatMap((address) => input.inventory.devices.get(address) ?? []);
 }
 
 function toTransaction(device: Device, entry: LedgerEntry, members: readonly Member[]): Transaction {
