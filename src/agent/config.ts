@@ -16,6 +16,8 @@ export interface AgentConfig {
   readonly devicePluginsDirectory: string;
   /** kubelet's root directory: pod-resources and plugins_registry lie in it. */
   readonly kubeletRoot: string;
+  /** Where the container runtime reads CDI documents; written only for resources with `cdi`. */
+  readonly cdiDirectory: string;
   readonly registration: 'legacy' | 'directory';
   /** Root of the live host; `/` unless it is mounted elsewhere. */
   readonly hostRoot: string;
@@ -115,6 +117,11 @@ export function agentCommand(run: (config: AgentConfig) => Promise<void>): Comma
         .default('/var/lib/kubelet'),
     )
     .addOption(
+      new Option('--cdi-dir <dir>', "the container runtime's directory of CDI documents, for resources with cdi")
+        .env('VFIO_OPERATOR_CDI_DIR')
+        .default('/var/run/cdi'),
+    )
+    .addOption(
       new Option(
         '--registration <way>',
         'legacy: the Register call; directory: plugins_registry, kubelet 1.29 or later',
@@ -172,6 +179,7 @@ interface Options {
   readonly kubelet: 'required' | 'none';
   readonly devicePluginsDir: string;
   readonly kubeletRoot: string;
+  readonly cdiDir: string;
   readonly registration: 'legacy' | 'directory';
   readonly hostRoot: string;
   readonly loadModules: boolean | string;
@@ -191,6 +199,7 @@ function toConfig(options: Options): AgentConfig {
     kubelet: options.kubelet,
     devicePluginsDirectory: options.devicePluginsDir,
     kubeletRoot: options.kubeletRoot,
+    cdiDirectory: options.cdiDir,
     registration: options.registration,
     hostRoot: options.hostRoot,
     loadModules: options.loadModules === true || options.loadModules === 'true',

@@ -132,6 +132,7 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
             bootId,
             devicePluginsDirectory: config.devicePluginsDirectory,
             kubeletRoot: config.kubeletRoot,
+            cdiDirectory: config.cdiDirectory,
             registration: config.registration,
             ledger: () => journal.ledger(),
             onChange,

@@ -5,6 +5,7 @@ import type { HostPaths } from '../host/host-paths.ts';
 import { createSysfs } from '../host/sysfs.ts';
 import { Allocator } from '../kubelet/allocator.ts';
 import { AllocationStore } from '../kubelet/allocation-store.ts';
+import { createCdiFiles } from '../kubelet/cdi-files.ts';
 import { DevicePlugins, type PluginAllocator } from '../kubelet/device-plugins.ts';
 import { registerByDirectory } from '../kubelet/plugin-registration.ts';
 import { readPodResources, toHolders, type PodResourcesReading } from '../kubelet/pod-resources.ts';
@@ -28,6 +29,8 @@ export interface OpenKubeletParts {
   readonly bootId: string;
   readonly devicePluginsDirectory: string;
   readonly kubeletRoot: string;
+  /** Where the container runtime reads CDI documents. */
+  readonly cdiDirectory: string;
   readonly registration: 'legacy' | 'directory';
   readonly ledger: () => Ledger;
   /** Something was allocated, or kubelet took a resource up or lost it. */
@@ -50,6 +53,7 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
       files,
       clock,
       store,
+      cdi: createCdiFiles(files, parts.cdiDirectory),
       readPods,
       verify: createVerifyDevice(files, paths, parts.ledger),
       findGroupUser: (device) => parts.processHolding(device.functions.map((fn) => fn.address)),
@@ -80,10 +84,19 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
   const removed = await plugins.clean();
   if (removed.length > 0) logger.info({ removed }, 'removed the sockets of an earlier agent');
   let known: ReadonlySet<string> = new Set();
+  let told = '';
+  const describe = async (): Promise<void> => {
+    const { written, removed: gone, problems } = await allocator.describe();
+    if (written.length + gone.length > 0) logger.info({ written, removed: gone }, 'CDI documents changed');
+    // The same trouble at every pass is told once; Allocate says it to each pod.
+    if (problems.length > 0 && problems.join() !== told)
+      logger.warn({ problems }, 'CDI documents are not as they should be');
+    told = problems.join();
+  };
   return {
     async offer(pools) {
       known = new Set(pools.map((pool) => pool.resource));
-      await plugins.apply(pools);
+      await Promise.all([plugins.apply(pools), describe()]);
     },
     async readUse(): Promise<KubeletUse> {
       const reading = await readPods();

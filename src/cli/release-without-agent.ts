@@ -143,6 +143,7 @@ async function openUse(options: ReleaseOptions, held: Held, parts: CliParts): Pr
     bootId: held.bootId,
     devicePluginsDirectory: `${options.kubeletRoot}/device-plugins`,
     kubeletRoot: options.kubeletRoot,
+    cdiDirectory: '/var/run/cdi',
     registration: 'legacy',
     ledger: () => held.journal.ledger(),
     onChange: () => undefined,

@@ -120,6 +120,7 @@ export function createDemoStage(settle: () => Promise<void>): DemoStage {
       bootId,
       devicePluginsDirectory: pluginDirectory,
       kubeletRoot,
+      cdiDirectory: '/var/run/cdi',
       registration: 'legacy',
       ledger: () => journal.ledger(),
       onChange,

@@ -2,6 +2,7 @@
 // is on disk before it is sent; it is checked against the host, not against our last scan alone; a container never starts with numbers
 // that have become another device's. A refusal names the device and says why, since it lands in the pod's events.
 import { buildAllocation, deviceNodes } from '../domain/allocation.ts';
+import { cdiNames } from '../domain/cdi-spec.ts';
 import type { Holder } from '../domain/ledger.ts';
 import { preferDevices } from '../domain/preferred-allocation.ts';
 import type { AdvertisedDevice, ResourcePool } from '../domain/resource-pool.ts';
@@ -9,6 +10,7 @@ import { FileError } from '../runtime/ports.ts';
 import type { Clock, Files, Timer } from '../runtime/ports.ts';
 import type { AllocationRecord } from './allocation-record.ts';
 import type { AllocationStore } from './allocation-store.ts';
+import type { CdiFiles, CdiOffer, CdiOutcome } from './cdi-files.ts';
 import { compareCheckpoint, compareRecord } from './compare-answer.ts';
 import type { DeviceHandlers } from './device-plugin-server.ts';
 import { GroupSafety, podName } from './group-safety.ts';
@@ -22,6 +24,7 @@ export interface AllocatorPorts {
   readonly files: Files;
   readonly clock: Clock;
   readonly store: AllocationStore;
+  readonly cdi: CdiFiles;
   readonly verify: VerifyDevice;
   readonly findGroupUser: FindGroupUser;
   /** Asks kubelet now. */
@@ -68,6 +71,11 @@ export class Allocator {
     this.#schedule();
   }
 
+  /** Makes the CDI documents fit the pools as they are now. Allocate sees to its own; this one also removes what is over. */
+  describe(): Promise<CdiOutcome> {
+    return this.#ports.cdi.offer(this.#cdiOffer());
+  }
+
   /** Takes a reading of PodResources over; an unreadable one changes nothing. */
   async observe(reading: PodResourcesReading): Promise<void> {
     if ('unreadable' in reading) return;
@@ -110,19 +118,24 @@ export class Allocator {
 
   async #allocate(resource: string, ids: readonly string[]): Promise<ContainerAllocateResponse> {
     await this.#refreshGroups(resource, ids);
+    await this.#describe(resource, ids);
     // Nothing below waits until the record is in force: two Allocates for one group see each other.
     const { pool, devices } = this.#require(resource, ids);
     for (const device of devices) this.#check(pool, device);
     const answer = buildAllocation(pool, devices);
     if ('missing' in answer) throw refuse(`${answer.missing}; the policy asks for ${pool.deviceNodes}`);
+    const named = pool.cdi ? cdiNames(resource, devices) : { names: [] };
+    if ('missing' in named) throw refuse(named.missing);
+    // A name brings the nodes along; both would put each node into the container twice.
+    const nodes = pool.cdi ? [] : answer.nodes;
     await this.#ports.store.record(devices.map((device) => this.#toRecord(pool, ids, device)));
     this.#schedule();
     return {
       envs: answer.environment,
       mounts: [],
-      devices: answer.nodes.map(({ path, permissions }) => ({ containerPath: path, hostPath: path, permissions })),
+      devices: nodes.map(({ path, permissions }) => ({ containerPath: path, hostPath: path, permissions })),
       annotations: {},
-      cdiDevices: [],
+      cdiDevices: named.names,
     };
   }
 
@@ -135,7 +148,20 @@ export class Allocator {
     }
   }
 
+  /** Has the document on disk that names the devices: the runtime looks it up as soon as kubelet has our answer. */
+  async #describe(resource: string, ids: readonly string[]): Promise<void> {
+    if (this.#pools.get(resource)?.cdi !== true) return;
+    const problem = await this.#ports.cdi.ensure(resource, this.#cdiOffer());
+    if (problem !== null) throw refuse(`${ids.join(', ')}: ${problem}`);
+  }
+
+  #cdiOffer(): CdiOffer {
+    const inUse = this.#ports.store.inUse().map(({ record }) => record.resource);
+    return { pools: [...this.#pools.values()], inUse: new Set(inUse) };
+  }
+
   async #preStart(resource: string, ids: readonly string[]): Promise<void> {
+    await this.#describe(resource, ids);
     const { pool, devices } = this.#require(resource, ids);
     for (const device of devices) this.#verify(pool, device);
     this.#compare(pool, ids, devices);

@@ -2,6 +2,7 @@
 import type { AdvertisedDevice, AdvertisedFunction, ResourcePool } from '../../src/domain/resource-pool.ts';
 import { AllocationStore } from '../../src/kubelet/allocation-store.ts';
 import { Allocator } from '../../src/kubelet/allocator.ts';
+import { createCdiFiles } from '../../src/kubelet/cdi-files.ts';
 import { DevicePlugins } from '../../src/kubelet/device-plugins.ts';
 import { readPodResources } from '../../src/kubelet/pod-resources.ts';
 import { registerByDirectory } from '../../src/kubelet/plugin-registration.ts';
@@ -23,7 +24,10 @@ export interface SimulatedKubeletOptions {
 /** Builds the node and starts its kubelet; the agent's part starts with `offer`. */
 export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKubeletOptions = {}) {
   const clock = createVirtualClock();
-  const files = createMemoryFiles({ now: () => clock.now(), entries: { '/state': { directory: {} } } });
+  const files = createMemoryFiles({
+    now: () => clock.now(),
+    entries: { '/state': { directory: {} }, '/var/run/cdi': { directory: {} } },
+  });
   const grpc = createMemoryGrpc(files, clock);
   const random = createSeededRandom(1);
   const ports = { grpc, files, clock, random };
@@ -50,6 +54,7 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
         files,
         clock,
         store,
+        cdi: createCdiFiles(files, '/var/run/cdi'),
         readPods,
         verify: (fn: AdvertisedFunction) => differences.get(fn.address) ?? null,
         findGroupUser: (device: AdvertisedDevice) => users.get(device.iommuGroup ?? -1) ?? null,
@@ -87,6 +92,7 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
     async offer(...pools: readonly ResourcePool[]) {
       for (const pool of pools) for (const device of pool.devices) putNodes(device);
       await agent.plugins.apply(pools);
+      await agent.allocator.describe();
       await node.pass(200);
     },
     /** Lets time pass. */

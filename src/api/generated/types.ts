@@ -213,7 +213,7 @@ export interface VfioResource {
    */
   readonly environment?: readonly ('KubeVirt' | 'SriovNetwork')[];
   /**
-   * Also name the devices to the container runtime as CDI devices.
+   * Give the devices to the container runtime by CDI (container device interface) names instead of a list of device nodes; nodes and environment in the container are the same. It takes kubelet 1.29 and a runtime with CDI switched on: without them containers start and lack the nodes.
    */
   readonly cdi?: boolean;
 }

@@ -5,6 +5,7 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import type { ResourcePool } from '../../../src/domain/resource-pool.ts';
 import { AllocationStore } from '../../../src/kubelet/allocation-store.ts';
 import { Allocator } from '../../../src/kubelet/allocator.ts';
+import { createCdiFiles } from '../../../src/kubelet/cdi-files.ts';
 import { DevicePlugins } from '../../../src/kubelet/device-plugins.ts';
 import { readPodResources } from '../../../src/kubelet/pod-resources.ts';
 import { registerByCall } from '../../../src/kubelet/registration.ts';
@@ -41,6 +42,7 @@ async function startAgent(pools: readonly ResourcePool[]) {
     {
       ...host.ports,
       store,
+      cdi: createCdiFiles(host.ports.files, join(root, 'cdi')),
       readPods: () => readPodResources(host.ports, host.podResourcesSocket),
       verify: () => null,
       findGroupUser: () => null,
