@@ -22,7 +22,7 @@ export type TransactionCheck =
 export type CheckInput = Pick<PlanInput, 'inventory' | 'findings' | 'inUse' | 'ledger' | 'catalog'>;
 
 /** Every device that a transaction's writes can reach: its members, the rest of their groups, the VFs of a PF that loses them. */
-export function reachedDevices(transaction: Transaction, input: CheckInput): readonly Device[] {
+function reachedDevices(transaction: Transaction, input: CheckInput): readonly Device[] {
   const addresses = new Set<string>();
   for (const { identity } of transaction.members) {
     addresses.add(identity.address);

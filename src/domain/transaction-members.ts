@@ -6,7 +6,7 @@ import type { Policy } from './policy.ts';
 import type { Identity, TransactionMember } from './step.ts';
 
 /** Who `device` is now. */
-export function identityOf(device: Device): Identity {
+function identityOf(device: Device): Identity {
   return {
     address: device.address,
     modalias: device.modalias,

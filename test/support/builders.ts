@@ -60,7 +60,7 @@ export function anInventory(devices: readonly Device[], parts: Partial<Inventory
   };
 }
 
-export const anySelector: DeviceSelector = {
+const anySelector: DeviceSelector = {
   bus: null,
   vendor: null,
   device: null,
@@ -120,7 +120,7 @@ export function aPolicy({ devices = [], exclude = [], ...parts }: PolicyParts): 
 }
 
 /** An alias line of modules.alias. */
-export function anAlias(pattern: string, module: string, line = 1): AliasEntry {
+function anAlias(pattern: string, module: string, line = 1): AliasEntry {
   return { pattern, module, origin: 'file', source: '/lib/modules/6.1.0-test/modules.alias', line };
 }
 
@@ -138,7 +138,7 @@ export function aCatalog(modules: readonly (Partial<ModuleFacts> & { readonly na
   return { modules: new Map(all.map((facts) => [facts.name, facts])), moduleOfDriver, mayLoad: true };
 }
 
-export const aliasLines: readonly AliasEntry[] = [
+const aliasLines: readonly AliasEntry[] = [
   anAlias('vfio_pci:v*d*sv*sd*bc*sc*i*', 'vfio_pci', 1),
   anAlias('vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i*', 'mlx5_vfio_pci', 2),
 ];
@@ -174,7 +174,7 @@ export function aLedger(entries: readonly LedgerEntry[]): Ledger {
   return { entries: new Map(entries.map((entry) => [entry.address, entry])) };
 }
 
-export const nobody: InUse = { holders: [], unreadable: null };
+const nobody: InUse = { holders: [], unreadable: null };
 
 /** Everything plan() looks at; a readable host without findings. */
 export function aPlanInput(

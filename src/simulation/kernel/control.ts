@@ -94,7 +94,7 @@ export function createKernelControl(
   return {
     plug(device) {
       const spec = typeof device === 'string' ? machine.spec.devices.find(({ address }) => address === device) : device;
-      if (spec === undefined) throw new Error(`plug ${String(device)}: the machine's spec has no such device`);
+      if (spec === undefined) throw new Error(`plug ${device as string}: the machine's spec has no such device`);
       machine.plugged.set(spec.address, spec);
       scheduler.start(locked(machine.rescanLock, () => addDevice(machine, spec)));
     },

@@ -56,7 +56,7 @@ function pciEntries(
     revision: '0x01\n',
     irq: '0\n',
     local_cpulist: '0-1\n',
-    resource: `${`0x${'0'.repeat(16)} 0x${'0'.repeat(16)} 0x${'0'.repeat(16)}\n`.repeat(13)}`,
+    resource: `0x${'0'.repeat(16)} 0x${'0'.repeat(16)} 0x${'0'.repeat(16)}\n`.repeat(13),
     config: { file: configSpace(spec), mode: 0o644 },
     enable: attribute({ show: () => `${device.users > 0 || hostDriven(device) ? 1 : 0}\n`, store: accept }),
     remove: attribute({ store: (text) => storeRemove(machine, device, text) }),
