@@ -166,6 +166,8 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
     async run() {
       const begun = clock.monotonic();
       const finished = await reconciler.pass();
+      // Cut short by the end: what is half done is not stuck, and the next agent tells how it ended.
+      if (abort.signal.aborted && journal.open().length > 0) return { again: finished.again };
       log.report(finished.plan.decisions);
       report = finished;
       problem = null;

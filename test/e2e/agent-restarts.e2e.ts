@@ -4,9 +4,16 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { dirname } from 'node:path';
 import { bootGuest } from './lab/boot.ts';
 import type { Guest } from './lab/guest.ts';
-import type { AgentInGuest } from './support/agent-in-guest.ts';
+import type { AgentInGuest, AgentOptions } from './support/agent-in-guest.ts';
 import { openHttpInGuest, program, startAgentInGuest } from './support/agent-in-guest.ts';
-import { addressesOf, onHost, onVfio, readDevices, readEventCount } from './support/devices-in-guest.ts';
+import {
+  addressesOf,
+  onHost,
+  onVfio,
+  readDevices,
+  readEventCount,
+  readJournalInGuest,
+} from './support/devices-in-guest.ts';
 
 const names = ['nic', 'hot', 'pair0', 'pair1', 'edu', 'uplink'] as const;
 let guest: Guest;
@@ -14,6 +21,11 @@ let agent: AgentInGuest;
 let at: Readonly<Record<(typeof names)[number], string>>;
 const read = (): ReturnType<typeof readDevices<(typeof names)[number]>> => readDevices(guest, at);
 const outcomes = (): readonly unknown[] => agent.log().filter((line) => line['outcome'] !== undefined);
+
+async function restart(options: AgentOptions = {}): Promise<void> {
+  await agent.stop();
+  agent = await startAgentInGuest(guest, options);
+}
 
 beforeAll(async () => {
   guest = await bootGuest({ kernel: '6.12', topology: 'small' });
@@ -53,8 +65,7 @@ test('a bad file is told with file, line and sentence; its last good version hol
   await http.close();
   expect(await read()).toEqual(bound);
 
-  await agent.stop();
-  agent = await startAgentInGuest(guest);
+  await restart();
   await agent.waitForDecisions({ [at.nic]: 'Bound', [at.hot]: 'Bound' });
   expect(agent.log().filter((line) => line['path'] !== undefined)).toMatchObject([problem]);
   expect(outcomes()).toEqual([]);
@@ -80,10 +91,8 @@ test('a policy directory that is gone means unknown: nothing is released; an emp
   const http = await openHttpInGuest(guest);
   await guest.run(`mv ${agent.policies} ${agent.policies}.away`);
   await agent.waitForPass(http);
-  await agent.waitForPass(http);
   expect(await read()).toEqual(bound);
-  await agent.stop();
-  agent = await startAgentInGuest(guest, { makePolicies: false });
+  await restart({ makePolicies: false });
   await agent.waitForDecisions({ [at.nic]: 'Bound', [at.hot]: 'Bound' });
   await agent.waitForPass(http);
   expect(await read()).toEqual(bound);
@@ -93,6 +102,30 @@ test('a policy directory that is gone means unknown: nothing is released; an emp
   await guest.run(`mkdir ${agent.policies}`);
   await agent.waitForDecisions({ [at.nic]: 'None', [at.hot]: 'None' });
   expect(await read()).toMatchObject({ nic: onHost('e1000e'), hot: onHost('e1000e') });
+});
+
+test('SIGTERM in the middle of binding is a clean end, and the next agent finishes', async () => {
+  await restart({ flags: ['--log-level', 'debug'] });
+  await agent.putPolicy('all', { devices: [{ vendor: '8086', device: '10d3' }, { addresses: [at.edu] }] });
+  await agent.waitForLine('a first step', (line) => line['step'] !== undefined);
+  await agent.stop();
+  // Half done is not stuck.
+  expect(agent.log().filter((line) => line['decision'] === 'Stuck' || line['code'] === 'Stuck')).toEqual([]);
+
+  agent = await startAgentInGuest(guest);
+  const all = [at.nic, at.hot, at.pair0, at.pair1, at.edu];
+  await agent.waitForDecisions(Object.fromEntries(all.map((address) => [address, 'Bound'] as const)));
+  expect(await read()).toMatchObject({
+    nic: onVfio('e1000e-vfio'),
+    hot: onVfio('e1000e-vfio'),
+    pair0: onVfio('e1000e-vfio'),
+    pair1: onVfio('e1000e-vfio'),
+    edu: { groupNode: true, driver: expect.stringMatching(/^edu/) as string },
+  });
+  await agent.removePolicy('all');
+  await agent.waitForDecisions(Object.fromEntries(all.map((address) => [address, 'None'] as const)));
+  expect(await read()).toMatchObject({ nic: onHost('e1000e'), hot: onHost('e1000e'), edu: onHost(null) });
+  expect(await readJournalInGuest(guest)).toMatchObject({ entries: new Map(), open: new Map() });
   await agent.stop();
 });
 

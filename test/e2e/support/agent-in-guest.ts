@@ -135,7 +135,8 @@ export async function startAgentInGuest(guest: Guest, options: AgentOptions = {}
       guest.createFile(`${policies}/${name}.json`, `${JSON.stringify(policyDocument(name, spec), null, 2)}\n`),
     removePolicy: async (name) => void (await guest.files([{ op: 'remove', path: `${policies}/${name}.json` }])),
     async stop() {
-      await agent.signal('SIGTERM');
+      // One that has ended by itself is no error here; how it ended is looked at below.
+      await agent.signal('SIGTERM').catch(() => undefined);
       const end = await Promise.race([agent.ended, sleep(patience, undefined, { ref: false })]);
       if (end?.code !== 0)
         throw new LabError(`The agent did not end cleanly on SIGTERM: ${end?.code ?? end?.signal ?? 'it goes on'}.`, {
