@@ -3,7 +3,7 @@
 // knowing all devices, then memory and processor time after the idle time, beside a bare Node process and one that has only loaded
 // the agent's two largest libraries, all of one run. Its kernel worker counts: it is there for half of the time.
 // Run as root: node bench/agent-memory.ts [--idle SECONDS]
-import { spawn, type ChildProcess } from 'node:child_process';
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -19,6 +19,7 @@ import { buildVfioHost } from './vfio-host.ts';
 const deviceCount = 64;
 const resource = 'vfio-operator.dev/bench';
 const startPatience = 60_000;
+const startCount = 7;
 /** As README and docs/operations.md say to start it. */
 const recommendedFlags = ['--max-semi-space-size=1', '--optimize-for-size'] as const;
 /** Samples are taken over the end of the idle time: the kernel worker comes and goes with each look. */
@@ -54,6 +55,7 @@ async function measure(): Promise<void> {
     // A copy: a build that is made meanwhile changes nothing.
     cpSync(build, join(root, 'dist'), { recursive: true });
     writePolicy(join(root, 'policies'));
+    const starts = await measureStarts({ root, hostRoot: host.path }, children, kubelets);
     const candidates: Candidate[] = [];
     for (const [name, nodeFlags] of [
       ['agent', recommendedFlags],
@@ -74,8 +76,9 @@ async function measure(): Promise<void> {
     children.push(startNode("await import('@grpc/grpc-js'); await import('pino'); setInterval(() => {}, 60_000)"));
     const samples = await sampleAfterIdle(children);
     console.log(`${deviceCount} devices adopted; ${host.procNote}`);
-    for (const { name, registeredAfter } of candidates)
-      console.log(`${name}: from process start to all devices known to kubelet ${registeredAfter.toFixed(0)} ms`);
+    console.log(`\n${startCount} times (ms, min / median)`);
+    console.log(`from process start to all devices adopted and known to kubelet   ${shortest(starts)}`);
+    console.log(`for comparison, a node process that does nothing                 ${shortest(measureBareStarts())}`);
     report(samples, candidates);
   } finally {
     for (const child of children) child.kill('SIGTERM');
@@ -84,6 +87,46 @@ async function measure(): Promise<void> {
     host.remove();
     rmSync(root, { recursive: true, force: true });
   }
+}
+
+/** Starts an agent with an empty state directory several times, and ends it; the times until it is registered, least first. */
+async function measureStarts(
+  place: Omit<Place, 'directory'>,
+  children: ChildProcess[],
+  kubelets: KubeletStandIn[],
+): Promise<readonly number[]> {
+  const times: number[] = [];
+  for (let start = 0; start < startCount; start += 1) {
+    const directory = join(place.root, `start-${start}`);
+    mkdirSync(directory);
+    const { agent, registeredAfter } = await startCandidate(
+      '',
+      recommendedFlags,
+      { ...place, directory },
+      children,
+      kubelets,
+    );
+    times.push(registeredAfter);
+    const ended = new Promise((resolve) => void agent.process.once('exit', resolve));
+    agent.process.kill('SIGTERM');
+    await ended;
+    children.pop();
+    await kubelets.pop()?.stop();
+  }
+  return times.toSorted((a, b) => a - b);
+}
+
+function measureBareStarts(): readonly number[] {
+  const times = Array.from({ length: startCount }, () => {
+    const started = performance.now();
+    spawnSync(process.execPath, ['-e', '0']);
+    return performance.now() - started;
+  });
+  return times.toSorted((a, b) => a - b);
+}
+
+function shortest(times: readonly number[]): string {
+  return `${times[0]?.toFixed(0)} / ${times[times.length >> 1]?.toFixed(0)}`;
 }
 
 interface Place {
