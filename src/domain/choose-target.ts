@@ -81,9 +81,8 @@ function moduleFor(
   if (given !== null) return toModuleName(given);
   const registered = catalog.moduleOfDriver.get(`${device.bus}:${driver}`);
   if (registered !== undefined) return registered;
-  const modules = [...choice.candidates, ...(choice.chosen === null ? [] : [choice.chosen])].map(
-    (entry) => entry.module,
-  );
+  const entries = [...choice.candidates, ...(choice.chosen === null ? [] : [choice.chosen])];
+  const modules = [...new Set(entries.map((entry) => entry.module))];
   const notLoaded = modules.filter((module) => (catalog.modules.get(module)?.drivers.length ?? 0) === 0);
   return (
     notLoaded.find((module) => module === toModuleName(driver)) ??

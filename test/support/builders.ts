@@ -120,7 +120,7 @@ export function aPolicy({ devices = [], exclude = [], ...parts }: PolicyParts): 
 }
 
 /** An alias line of modules.alias. */
-function anAlias(pattern: string, module: string, line = 1): AliasEntry {
+export function anAlias(pattern: string, module: string, line = 1): AliasEntry {
   return { pattern, module, origin: 'file', source: '/lib/modules/6.1.0-test/modules.alias', line };
 }
 
@@ -138,7 +138,7 @@ export function aCatalog(modules: readonly (Partial<ModuleFacts> & { readonly na
   return { modules: new Map(all.map((facts) => [facts.name, facts])), moduleOfDriver, mayLoad: true };
 }
 
-const aliasLines: readonly AliasEntry[] = [
+export const aliasLines: readonly AliasEntry[] = [
   anAlias('vfio_pci:v*d*sv*sd*bc*sc*i*', 'vfio_pci', 1),
   anAlias('vfio_pci:v000015B3d0000101Esv*sd*bc*sc*i*', 'mlx5_vfio_pci', 2),
 ];

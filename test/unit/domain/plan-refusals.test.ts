@@ -1,7 +1,19 @@
 // What the planner refuses, with its code and its proof.
 import { describe, expect, test } from 'vitest';
+import type { Inventory } from '../../../src/domain/device.ts';
 import { plan } from '../../../src/domain/plan.ts';
-import { aBridge, aCatalog, aDevice, aPlanInput, aPolicy, aResource } from '../../support/builders.ts';
+import type { Policy } from '../../../src/domain/policy.ts';
+import {
+  aBridge,
+  aCatalog,
+  aDevice,
+  aLedger,
+  aPlanInput,
+  aPolicy,
+  aResource,
+  anEntry,
+  anInventory,
+} from '../../support/builders.ts';
 import { nic, onVfio, takeNics, planText } from '../../support/plan-cases.ts';
 import { renderPlan } from '../../support/render-plan.ts';
 
@@ -78,5 +90,79 @@ describe('refusals', () => {
   test('deviceNodes that the kernel cannot give', () => {
     const policies = [{ ...takeNics, resource: aResource('x.io/nic', { deviceNodes: 'Iommufd' }) }];
     expect(planText({ devices: [nic], policies })).toBe('0000:01:00.0 Refused NoDeviceNode (p)');
+  });
+
+  test('of several findings the gravest, of equal ones the first by proof', () => {
+    const finding = (code: 'NetworkInUse' | 'RootStorage', proof: string) => ({ address: nic.address, code, proof });
+    const findings = [finding('NetworkInUse', 'a'), finding('RootStorage', 'z'), finding('RootStorage', 'b')];
+    const [decision] = plan(aPlanInput({ devices: [nic], policies: [takeNics], findings })).decisions;
+    expect(decision?.findings.map(({ code, proof }) => `${code} ${proof}`)).toEqual([
+      'RootStorage b',
+      'RootStorage z',
+      'NetworkInUse a',
+    ]);
+    expect(decision?.message).toMatch(/^b\. /);
+  });
+
+  test('no-IOMMU mode needs the policy and the kernel', () => {
+    const bare = { ...nic, iommuGroup: null };
+    const policies = [{ ...takeNics, allow: ['NoIommu'] as const }];
+    const message = (one: Policy, kernel: Partial<Inventory['kernel']>): string | undefined =>
+      plan(aPlanInput({ policies: [one], inventory: anInventory([bare], kernel) })).decisions[0]?.message;
+    expect(message(takeNics, { noIommuMode: true })).toMatch(/^this machine has no IOMMU, or it is off\. /);
+    expect(message(takeNics, { iommu: true })).toMatch(/^it is in no IOMMU group\. /);
+    expect(message({ ...takeNics, allow: ['NoIommu'] }, {})).toMatch(/enable_unsafe_noiommu_mode is not Y/);
+    const inventory = anInventory([bare], { noIommuMode: true });
+    expect(planText({ policies, inventory })).toMatch(/^0000:01:00.0 Bind \(p\)\nBind device:0000:01:00.0/);
+  });
+
+  test('memory that the firmware has mapped for the group', () => {
+    const inventory = anInventory([nic]);
+    const groups = new Map([[1, { number: 1, members: [nic.address], directRegions: ['0xa0000 0xbffff direct'] }]]);
+    const [decision] = plan(aPlanInput({ policies: [takeNics], inventory: { ...inventory, groups } })).decisions;
+    expect([decision?.code, decision?.message]).toEqual([
+      'ReservedRegions',
+      expect.stringMatching(/^IOMMU group 1 has direct-mapped memory: 0xa0000 0xbffff direct\. /),
+    ]);
+  });
+
+  test('data on a disk, unless the ledger knows the disk by its serial number, from whatever boot', () => {
+    const disk = { ...nic, diskSerial: 'S1' };
+    const findings = [{ address: nic.address, code: 'StorageHasData' as const, proof: 'ext4' }];
+    const known = (serial: string | null) => aLedger([anEntry({ ...nic, diskSerial: serial }, { bootId: 'before' })]);
+    expect(refused({ devices: [disk], findings })).toMatch(/Refused StorageHasData/);
+    expect(refused({ devices: [disk], findings, ledger: known('S2') })).toMatch(/Refused StorageHasData/);
+    expect(refused({ devices: [nic], findings, ledger: known(null) })).toMatch(/Refused StorageHasData/);
+    expect(refused({ devices: [disk], findings, ledger: known('S1') })).toMatch(/ Bind /);
+  });
+
+  test('adopting needs to know the driver_override', () => {
+    const policies = [{ ...takeNics, allow: ['NotOurs'] as const }];
+    expect(planText({ devices: [{ ...onVfio(nic), guarded: null }], policies })).toBe(
+      '0000:01:00.0 Refused Unproven (p)',
+    );
+    const forced = { ...nic, guarded: { driverOverride: 'e1000e', autoprobe: null } };
+    const result = plan(aPlanInput({ devices: [forced], policies }));
+    expect(result.transactions[0]?.members[0]).toMatchObject({ adopted: true, override: 'e1000e' });
+  });
+
+  test('everything of class 06, whatever its header says', () => {
+    const lpc = aDevice({ address: '0000:00:1f.0', device: '2918', classCode: '060100', driver: null, iommuGroup: 5 });
+    const policies = [aPolicy({ name: 'p', devices: [{ class: '06' }] })];
+    expect(planText({ devices: [lpc], policies })).toBe('0000:00:1f.0 Refused Bridge (p)');
+    const beside = { ...nic, iommuGroup: 5 };
+    expect(planText({ devices: [lpc, beside], policies: [takeNics] })).toBe(
+      '0000:01:00.0 Refused GroupHasCritical (p)',
+    );
+    const unnamed = aDevice({
+      address: '0000:00:1e.0',
+      device: '244e',
+      isBridge: true,
+      driver: 'x',
+      iommuGroup: 5,
+      ...{ classCode: null },
+    });
+    const [decision] = plan(aPlanInput({ devices: [unnamed, beside], policies: [takeNics] })).decisions;
+    expect(decision?.message).toMatch(/^member 0000:00:1e.0: Bridge: 0000:00:1e.0 is a bridge \(class 06\)/);
   });
 });
