@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { plan } from '../../../src/domain/plan.ts';
 import { aCatalog, aDevice, aLedger, anEntry, aPlanInput, aPolicy, aResource } from '../../support/builders.ts';
 import { nic, onVfio, takeNics, planText } from '../../support/plan-cases.ts';
+import { renderPlan } from '../../support/render-plan.ts';
 
 describe('binding', () => {
   test('override before unbind, then the bind file of the driver', () => {
@@ -93,6 +94,45 @@ describe('competition', () => {
       ['Refused', 'Conflict'],
     ]);
     expect(result.policyProblems[0]?.policy).toBe('b');
+  });
+
+  test.each([
+    ['unit', { unit: 'Function' }],
+    ['deviceNodes', { deviceNodes: 'Cdev' }],
+    ['allocation', { allocation: 'SpreadPhysicalFunctions' }],
+    ['environment', { environment: ['KubeVirt', 'SriovNetwork'] }],
+    ['cdi', { cdi: true }],
+  ] as const)('they must agree on %s', (field, parts) => {
+    const resource = aResource('x.io/nic', { environment: ['SriovNetwork'], ...parts });
+    const policy = (name: string, mine: typeof resource) =>
+      aPolicy({ name, devices: [{ vendor: '8086' }], resource: mine });
+    const other = aResource('x.io/nic', { environment: ['SriovNetwork'] });
+    const problems = (a: typeof resource, b: typeof resource) =>
+      plan(aPlanInput({ policies: [policy('a', a), policy('b', b)] })).policyProblems;
+    expect(problems(other, resource)).toEqual([
+      {
+        policy: 'b',
+        code: 'Conflict',
+        message: `resource x.io/nic has another ${field} in policy a; policies that share a resource must agree on all its fields`,
+      },
+    ]);
+    expect(problems(resource, resource)).toEqual([]);
+  });
+
+  test('a policy that only rehearses pushes nobody into a conflict, but is told of its own', () => {
+    const standing = aPolicy({ name: 'standing', devices: [{ vendor: '8086' }], resource: aResource('x.io/nic') });
+    const rehearsal = aPolicy({
+      name: 'rehearsal',
+      mode: 'DryRun',
+      devices: [{ vendor: '10de' }],
+      resource: aResource('x.io/nic', { cdi: true }),
+    });
+    for (const priority of [9, -9]) {
+      const input = aPlanInput({ devices: [nic], policies: [standing, { ...rehearsal, priority }] });
+      expect(renderPlan(plan(input))).toMatch(/^0000:01:00.0 Bind \(standing\)/);
+    }
+    const { policyProblems } = plan(aPlanInput({ policies: [standing, { ...rehearsal, priority: -9 }] }));
+    expect(policyProblems.map(({ policy }) => policy)).toEqual(['rehearsal']);
   });
 
   test('two names that become one variable are refused', () => {

@@ -1,8 +1,9 @@
 // IOMMU groups: who may come along, who spoils a group, and to which resource it belongs.
 import { describe, expect, test } from 'vitest';
+import type { Device } from '../../../src/domain/device.ts';
 import { plan } from '../../../src/domain/plan.ts';
-import { aBridge, aDevice, aPlanInput, aPolicy, aResource } from '../../support/builders.ts';
-import { planText } from '../../support/plan-cases.ts';
+import { aBridge, aDevice, aLedger, aPlanInput, aPolicy, aResource, anEntry } from '../../support/builders.ts';
+import { onVfio, planText } from '../../support/plan-cases.ts';
 
 describe('groups', () => {
   const gpu = aDevice({
@@ -82,5 +83,44 @@ describe('groups', () => {
       ['x.io/gpu', gpu.address],
       ['x.io/audio', audio.address],
     ]);
+  });
+
+  test('being blind about a member is a reason not to take the group, not one to give it back', () => {
+    const idle = { ...audio, driver: null };
+    const findings = [{ address: audio.address, code: 'Unproven' as const, proof: 'mountinfo of process 1: EACCES' }];
+    expect(planText({ devices: [gpu, idle], policies: [takeGpu], findings })).toBe(
+      '0000:03:00.0 Refused GroupHasCritical (gpu)',
+    );
+    const bound = onVfio(gpu);
+    const ledger = aLedger([anEntry(bound, { policy: 'gpu', originalDriver: 'nouveau' })]);
+    expect(planText({ devices: [bound, idle], policies: [takeGpu], findings, ledger })).toBe(
+      '0000:03:00.0 Bound (gpu)',
+    );
+  });
+
+  test('a sibling on a foreign VFIO driver, or one that cannot come along, is named', () => {
+    const message = (...devices: readonly Device[]): string | undefined =>
+      plan(aPlanInput({ devices, policies: [{ ...takeGpu, iommuGroup: 'BindCompanions' }] })).decisions[0]?.message;
+    expect(message(gpu, onVfio(audio))).toMatch(/^member 0000:03:00.1 is on vfio-pci, and not by our hand\. /);
+    expect(message(gpu, { ...audio, guarded: null })).toMatch(
+      /is on host driver snd_hda_intel, and cannot come along: its driver_override could not be read\. /,
+    );
+    const excluded = aPolicy({
+      ...takeGpu,
+      devices: [{ vendor: '10de', class: '03' }],
+      exclude: [{ class: '0403' }],
+      iommuGroup: 'BindCompanions',
+    });
+    const [decision] = plan(aPlanInput({ devices: [gpu, audio], policies: [excluded] })).decisions;
+    expect(decision?.message).toMatch(/is on host driver snd_hda_intel, and must not come along\. /);
+  });
+
+  test('a critical member that the policy allows comes along; what is driver_managed_dma harms nobody', () => {
+    const findings = [{ address: audio.address, code: 'ActiveGpu' as const, proof: 'x' }];
+    const policies = [{ ...takeGpu, iommuGroup: 'BindCompanions' as const, allow: ['ActiveGpu'] as const }];
+    expect(planText({ devices: [gpu, audio], policies, findings })).toMatch(/^.*\n0000:03:00.1 Bind Companion/);
+    expect(planText({ devices: [gpu, { ...audio, driver: 'pci-stub' }], policies: [takeGpu] })).toMatch(
+      /^0000:03:00.0 Bind/,
+    );
   });
 });

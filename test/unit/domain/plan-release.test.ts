@@ -1,7 +1,10 @@
 // What is given back, to which driver, and what is not.
 import { describe, expect, test } from 'vitest';
-import { aDevice, aLedger, anEntry } from '../../support/builders.ts';
+import { plan } from '../../../src/domain/plan.ts';
+import { aDevice, aLedger, aPlanInput, anEntry } from '../../support/builders.ts';
 import { nic, onVfio, takeNics, planText } from '../../support/plan-cases.ts';
+import { applyModel } from '../../support/apply-model.ts';
+import { renderPlan } from '../../support/render-plan.ts';
 
 describe('release', () => {
   const bound = onVfio(nic);
@@ -71,5 +74,18 @@ Release group:1
     expect(planText({ devices: [bound, audio], policies: [takeNics], ledger }).split('\n')[0]).toBe(
       '0000:01:00.0 Release (p)',
     );
+  });
+
+  test('of a group given back together, what shall stay bound is known afterwards', () => {
+    const sibling = onVfio(aDevice({ address: '0000:01:00.1', iommuGroup: 1 }));
+    const input = aPlanInput({
+      devices: [bound, sibling],
+      ledger: aLedger([anEntry(bound), anEntry(sibling, { onDelete: 'Retain' })]),
+    });
+    const after = applyModel(input, plan(input).transactions, () => 'e1000e');
+    expect([...after.ledger.entries.values()].map(({ address, retained }) => [address, retained])).toEqual([
+      [sibling.address, true],
+    ]);
+    expect(renderPlan(plan(after))).toBe('0000:01:00.1 Ignored (p)');
   });
 });
