@@ -1,0 +1,151 @@
+// Lives one history: the events, then calm, then the end. Calm means that every fault is over; within a bounded time the agent must
+// settle and write nothing more. Then all policies go, and the machine must be as if nobody had ever been there.
+import { generateEvents } from './event.ts';
+import type { SimulatedEvent } from './event.ts';
+import type { Mutation } from './mutation.ts';
+import { Stage } from './perform-event.ts';
+import { createTally } from './tally.ts';
+import type { Tally } from './tally.ts';
+import { isVfio } from './watch.ts';
+import { World } from './world.ts';
+
+/** What came of it. */
+export interface HistoryResult {
+  /** What was violated; none: it held. */
+  readonly violations: readonly string[];
+  readonly tally: Tally;
+}
+
+/** How it is run. */
+export interface HistoryOptions {
+  readonly seed: number;
+  /** Default: those of the seed. */
+  readonly events?: readonly SimulatedEvent[];
+  readonly mutation?: Mutation;
+  /** Hears everything that happens, line by line. */
+  readonly tell?: (line: string) => void;
+}
+
+/** Events in a history, unless told. */
+export const eventsPerHistory = 120;
+const settleLimit = 1_800_000;
+
+/** Runs it. */
+export async function runHistory(options: HistoryOptions): Promise<HistoryResult> {
+  const tally = createTally();
+  const world = new World({ ...options, tally });
+  const stage = new Stage(world);
+  const { watch, clock } = world;
+  const original = world.kernel.control.snapshot();
+  const failed = (): boolean => watch.violations.length > 0;
+  const result = (): HistoryResult => ({ violations: watch.violations, tally });
+  tally.add('devices', world.machine.addresses.length);
+  tally.add('groups', new Set(world.machine.addresses.map((address) => original.groups[address])).size);
+  await stage.startKubelet();
+  const events = options.events ?? generateEvents(options.seed, eventsPerHistory);
+  let policies = 0;
+  for (const event of events) {
+    world.keepAlive();
+    await stage.perform(event);
+    await clock.advance(event.wait);
+    watch.check();
+    policies = Math.max(policies, watch.policies.size);
+    if (failed()) return result();
+  }
+  tally.add('policies', policies);
+
+  world.say('calm: every fault is over');
+  await stage.calm();
+  if (!(await settle(world))) watch.violate(`it does not settle: ${unsettled(world).join('; ')}`);
+  if (failed()) return result();
+  const before = watch.writes;
+  await clock.advance(65_000);
+  if (watch.writes !== before) watch.violate(`${watch.writes - before} writes after it had settled`);
+  for (const problem of watch.explain()) watch.violate(problem);
+  for (const problem of misadvertised(world)) watch.violate(problem);
+  if (failed()) return result();
+
+  world.say('the end: no policies');
+  for (const name of watch.policies) world.files.drop(`/etc/vfio-operator/policies/${name}.yaml`);
+  watch.policies.clear();
+  watch.policiesMoved();
+  await clock.advance(5_000);
+  if (!(await settle(world))) watch.violate(`it does not settle without policies: ${unsettled(world).join('; ')}`);
+  for (const problem of leftBehind(world)) watch.violate(problem);
+  watch.check();
+  world.endLife('the history is over', 0);
+  return result();
+}
+
+/** Lets time pass until nothing is planned and nothing was written for a while. */
+async function settle(world: World): Promise<boolean> {
+  const until = world.clock.monotonic() + settleLimit;
+  while (world.clock.monotonic() < until) {
+    world.keepAlive();
+    const { writes } = world.watch;
+    const { passes } = world;
+    await world.clock.advance(4_000);
+    world.life?.agent?.lookAgain('the simulation asks');
+    await world.clock.advance(200);
+    if (world.watch.violations.length > 0) return true;
+    if (world.watch.writes === writes && world.passes > passes && unsettled(world).length === 0) return true;
+    if (unsettled(world).length > 0) await world.clock.advance(10_000);
+  }
+  return false;
+}
+
+function unsettled(world: World): readonly string[] {
+  const agent = world.life?.agent ?? null;
+  if (agent === null || !world.agentRuns) return [`the agent does not run: ${world.life?.failed ?? ''}`];
+  if (agent.problem !== null) return [agent.problem];
+  const { report } = agent;
+  if (report === null) return ['no pass was finished'];
+  const waiting = new Set(['Held', 'Failed', 'Stuck', 'Quarantined', 'Bind', 'Release']);
+  return report.plan.decisions.flatMap((decision) => {
+    const { disturbed } = world.watch;
+    const group = report.plan.decisions.filter((one) => one.iommuGroup !== null && one.iommuGroup === decision.iommuGroup);
+    const hands = disturbed.has(decision.address) || group.some((one) => disturbed.has(one.address));
+    return waiting.has(decision.kind) && !hands ? [`${decision.address} ${decision.kind}: ${decision.message}`] : [];
+  });
+}
+
+/** Kubelet believes in devices that are not there, or does not know resources that are. */
+function misadvertised(world: World): readonly string[] {
+  const snapshot = world.kernel.control.snapshot();
+  const problems: string[] = [];
+  for (const resource of world.kubelet.resources().keys()) {
+    for (const { id, health } of world.kubelet.devices(resource) ?? []) {
+      if (health === 'Healthy' && !isVfio(snapshot.drivers[id]))
+        problems.push(`${id} of ${resource} is Healthy on ${snapshot.drivers[id] ?? 'no driver'}`);
+    }
+  }
+  for (const status of world.life?.agent?.kubelet.resources ?? []) {
+    if (!status.registered) problems.push(`${status.resource} is not registered: ${status.lastError ?? ''}`);
+  }
+  return problems;
+}
+
+/** What differs from a machine that just booted with these devices. */
+function leftBehind(world: World): readonly string[] {
+  const now = world.kernel.control.snapshot();
+  const { disturbed } = world.watch;
+  const groups = new Set([...disturbed].map((address) => now.groups[address]));
+  const problems: string[] = [];
+  for (const [address, driver] of Object.entries(now.drivers)) {
+    if (disturbed.has(address) || groups.has(now.groups[address] ?? null)) continue;
+    if (isVfio(driver)) problems.push(`${address} is still on ${driver ?? ''}`);
+    const override = now.overrides[address] ?? null;
+    if (override !== null) problems.push(`${address} still has driver_override ${override}`);
+    if (driver === null && world.machine.addresses.includes(address) && usualDriver(world, address))
+      problems.push(`${address} has no driver`);
+  }
+  for (const [address, count] of Object.entries(now.virtualFunctions)) {
+    if (count > 0 && !disturbed.has(address)) problems.push(`${address} still has ${count} virtual functions`);
+  }
+  return problems;
+}
+
+function usualDriver(world: World, address: string): boolean {
+  const spec = world.slots.get(address);
+  return spec !== undefined && 'vendor' in spec && spec.vendor !== '1234';
+}

@@ -1,0 +1,226 @@
+// The invariants. The watch knows what the world did (who opened what since when, what was mounted, what an administrator set by hand)
+// and hears of everything the agent does: each journal record, each write to the kernel, each finished pass, each started container.
+// A look at the host takes a moment in which something may still happen; only what was there before that look counts against it.
+import type { PassReport } from '../../src/agent/reconcile.ts';
+import type { Ledger } from '../../src/domain/ledger.ts';
+import type { JournalRecord } from '../../src/host/journal-record.ts';
+import type { KernelSnapshot } from '../../src/simulation/kernel/control.ts';
+import type { SimulatedKernel } from '../../src/simulation/simulated-kernel.ts';
+import type { Clock } from '../../src/runtime/ports.ts';
+
+/** Something that has been true since then. */
+export interface Since {
+  readonly what: string;
+  readonly moment: number;
+  readonly at: number;
+}
+
+/** Somebody who uses devices. */
+export interface Use extends Since {
+  readonly addresses: readonly string[];
+}
+
+/** Milliseconds between a check and the write it is for that a healthy machine may take. */
+const window = 15_000;
+
+interface Phase {
+  readonly id: number;
+  readonly direction: string;
+  readonly look: number;
+  readonly at: number;
+}
+
+interface Settled {
+  readonly intents: number;
+  readonly disturbances: number;
+}
+
+export const isVfio = (driver: string | null | undefined): boolean =>
+  driver !== null && driver !== undefined && /vfio/.test(driver);
+
+/** One history's watch. */
+export class Watch {
+  readonly violations: string[] = [];
+  /** Who has devices open or was given them. */
+  readonly uses = new Set<Use>();
+  /** What the node lives on, by address. */
+  readonly critical = new Map<string, Since>();
+  /** What somebody else set, on devices that were not ours. */
+  readonly foreign = new Map<string, Since>();
+  /** Addresses of devices of ours that somebody else's hands were on. */
+  readonly disturbed = new Set<string>();
+  /** Counts what may move a device without any policy changing: plugs, hands, failures. */
+  disturbances = 0;
+  /** Counts good changes of policies. */
+  intents = 0;
+  /** Since when the policy files have been as they are, and could be read. */
+  policiesSince = 0;
+  /** Which policies exist in a good version. */
+  readonly policies = new Set<string>();
+  ledger: Ledger = { entries: new Map() };
+  writes = 0;
+  moment = 0;
+  private readonly kernel: SimulatedKernel;
+  private readonly clock: Clock;
+  private readonly phases = new Map<string, Phase>();
+  private readonly members = new Map<number, readonly string[]>();
+  private readonly settled = new Map<string, Settled>();
+  private lookMoment = 0;
+  private excused = 0;
+
+  constructor(kernel: SimulatedKernel, clock: Clock) {
+    this.kernel = kernel;
+    this.clock = clock;
+  }
+
+  /** Now, for whatever begins. */
+  since(what: string): Since {
+    this.moment += 1;
+    return { what, moment: this.moment, at: this.clock.monotonic() };
+  }
+
+  /** The policy files were changed, or can be read again. */
+  policiesMoved(): void {
+    this.intents += 1;
+    this.policiesSince = this.clock.monotonic();
+  }
+
+  violate(what: string): void {
+    if (this.violations.length < 5) this.violations.push(what);
+  }
+
+  /** The agent begins to look at the host. */
+  onLook(): void {
+    this.lookMoment = this.moment;
+  }
+
+  onJournal(record: JournalRecord): void {
+    if (record.type === 'Begun') {
+      const addresses = record.transaction.members.map((member) => member.identity.address);
+      this.members.set(record.id, addresses);
+      for (const address of addresses) this.phases.delete(address);
+      if (record.transaction.kind === 'Release' && record.transaction.steps.length > 0) this.checkRelease(addresses);
+    }
+    if (record.type !== 'StepBegun' || record.step.kind === 'LoadModule') return;
+    const phase = { id: record.id, direction: record.direction, look: this.lookMoment, at: this.clock.monotonic() };
+    for (const address of this.members.get(record.id) ?? []) {
+      const known = this.phases.get(address);
+      if (known?.id !== record.id || known.direction !== record.direction) this.phases.set(address, phase);
+    }
+  }
+
+  /** A new life knows nothing of the phases of the last. */
+  onStart(): void {
+    this.phases.clear();
+    this.lookMoment = 0;
+  }
+
+  /** The agent writes to the kernel; called before the write takes effect. */
+  onWrite(path: string, text: string): void {
+    this.writes += 1;
+    const write = parseWrite(path, text);
+    if (write === null) return this.violate(`a write nobody expects: ${text} to ${path}`);
+    const snapshot = this.kernel.control.snapshot();
+    const { address } = write;
+    const phase = this.phases.get(address) ?? null;
+    const told = (since: Since): boolean => {
+      if (phase === null) return true;
+      const informed = since.moment <= phase.look;
+      const late = since.at < phase.at - window;
+      if (!informed && !late) this.excused += 1;
+      return informed || late;
+    };
+    const group = membersOf(snapshot, address);
+    const touched = write.action === 'sriov_numvfs' ? virtualFunctionsOf(this.kernel, address) : group;
+    for (const use of this.uses) {
+      if (use.addresses.some((one) => touched.includes(one)) && told(use))
+        this.violate(`${write.action} of ${address} while ${use.what} (since ${use.at} ms)`);
+    }
+    const driver = snapshot.drivers[address] ?? null;
+    if (write.action === 'unbind' && !isVfio(driver)) {
+      for (const one of group) {
+        const why = this.critical.get(one);
+        if (why !== undefined && told(why)) this.violate(`${address} is taken from ${driver ?? 'no driver'} while ${one}: ${why.what}`);
+      }
+    }
+    const foreign = this.foreign.get(address);
+    if (foreign !== undefined && told(foreign)) this.violate(`${write.action} of ${address}, which is not ours: ${foreign.what}`);
+  }
+
+  /** A finished pass. */
+  onPass(report: PassReport, ledger: Ledger): void {
+    this.ledger = ledger;
+    if (this.clock.monotonic() - this.policiesSince < window) return;
+    for (const decision of report.plan.decisions) {
+      if (decision.kind === 'Bound')
+        this.settled.set(decision.address, { intents: this.intents, disturbances: this.disturbances });
+    }
+  }
+
+  /** After every event: what must hold at every moment. */
+  check(): void {
+    const { damage } = this.kernel.control;
+    if (damage.length > 0 && this.excused === 0) this.violate(`damage: ${damage.map((one) => one.message).join('; ')}`);
+  }
+
+  /** A device of ours is given back although no policy, no cable and no hand has moved since it was settled. */
+  private checkRelease(addresses: readonly string[]): void {
+    for (const address of addresses) {
+      const settled = this.settled.get(address);
+      const policy = this.ledger.entries.get(address)?.policy;
+      if (settled === undefined || policy === undefined || !this.policies.has(policy)) continue;
+      if (settled.intents === this.intents && settled.disturbances === this.disturbances)
+        this.violate(`${address} is released though policy ${policy} wants it as before`);
+    }
+  }
+
+  private modalias(address: string): string {
+    return this.kernel.files.readText(`/sys/bus/pci/devices/${address}/modalias`).trim();
+  }
+
+  /** Between passes, when nothing is open: what the kernel shows and what the ledger says explain each other. */
+  explain(): readonly string[] {
+    const problems: string[] = [];
+    const snapshot = this.kernel.control.snapshot();
+    const bootId = this.kernel.files.readText('/proc/sys/kernel/random/boot_id').trim();
+    const entries = new Map([...this.ledger.entries].filter(([, entry]) => entry.bootId === bootId));
+    for (const [address, driver] of Object.entries(snapshot.drivers)) {
+      if (isVfio(driver) && !entries.has(address) && !this.foreign.has(address) && !this.disturbed.has(address))
+        problems.push(`${address} is on ${driver ?? ''} and nobody knows why`);
+      if ((snapshot.overrides[address] ?? null) !== null && !isVfio(driver) && !this.foreign.has(address) && !this.disturbed.has(address) && entries.get(address)?.state === undefined)
+        problems.push(`${address} has driver_override ${snapshot.overrides[address] ?? ''} left behind`);
+    }
+    for (const [address, entry] of entries) {
+      if (entry.state !== 'Taken' || entry.driver === null || entry.retained || this.disturbed.has(address)) continue;
+      const driver = snapshot.drivers[address];
+      if (driver !== undefined && driver !== entry.driver && this.modalias(address) === entry.modalias)
+        problems.push(`${address} is on ${driver ?? 'no driver'}, the ledger says ${entry.driver}`);
+    }
+    return problems;
+  }
+}
+
+/** All members of a device's group, with the device itself. */
+export function membersOf(snapshot: KernelSnapshot, address: string): readonly string[] {
+  const group = snapshot.groups[address] ?? null;
+  if (group === null) return [address];
+  return Object.keys(snapshot.groups).filter((other) => snapshot.groups[other] === group);
+}
+
+/** The addresses of a PF's virtual functions. */
+function virtualFunctionsOf({ files }: SimulatedKernel, address: string): readonly string[] {
+  const directory = `/sys/bus/pci/devices/${address}`;
+  if (!files.exists(directory)) return [];
+  return files
+    .list(directory)
+    .filter((name) => name.startsWith('virtfn'))
+    .map((name) => files.readLink(`${directory}/${name}`).split('/').at(-1) ?? '');
+}
+
+function parseWrite(path: string, text: string): { readonly address: string; readonly action: string } | null {
+  const ofDriver = /^\/sys\/bus\/\w+\/drivers\/[^/]+\/(bind|unbind)$/.exec(path);
+  if (ofDriver !== null) return { address: text.trim(), action: ofDriver[1] ?? '' };
+  if (/^\/sys\/bus\/\w+\/drivers_probe$/.test(path)) return { address: text.trim(), action: 'drivers_probe' };
+  const ofDevice = /^\/sys\/bus\/\w+\/devices\/([^/]+)\/(driver_override|sriov_numvfs|sriov_drivers_autoprobe)$/.exec(path);
+  return ofDevice === null ? null : { address: ofDevice[1] ?? '', action: ofDevice[2] ?? '' };
+}
