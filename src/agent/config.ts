@@ -1,5 +1,6 @@
 // The agent's settings: every flag with its environment variable, default and range, in one frozen object. Flags beat the
 // environment, the environment beats defaults. Nothing else in the agent reads arguments or the environment.
+import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 
@@ -13,6 +14,10 @@ export interface AgentConfig {
   readonly nodeLabels: Readonly<Record<string, string>>;
   /** Whether this node has a kubelet; never guessed, since without one nobody tells which device a pod holds. */
   readonly kubelet: 'required' | 'none';
+  /** Addresses of this node whose interface is PrimaryNetwork, beside that of the default route. */
+  readonly nodeAddresses: readonly string[];
+  /** API servers; the interface of a connection to one is PrimaryNetwork. */
+  readonly apiServers: readonly { readonly address: string; readonly port: number }[];
   readonly devicePluginsDirectory: string;
   /** kubelet's root directory: pod-resources and plugins_registry lie in it. */
   readonly kubeletRoot: string;
@@ -38,6 +43,23 @@ function parseListen(text: string): AgentConfig['listen'] {
   const port = Number(match?.[3] ?? Number.NaN);
   if (match === null || port > 65_535) throw new InvalidArgumentError('expected HOST:PORT, e.g. 127.0.0.1:9808');
   return { host: match[1] ?? match[2] ?? '', port };
+}
+
+function parseAddresses(text: string): readonly string[] {
+  const addresses = text.split(',').map((part) => part.trim());
+  const wrong = addresses.find((address) => isIP(address) === 0);
+  if (wrong !== undefined)
+    throw new InvalidArgumentError(`'${wrong}' is no IP address; several are separated by commas`);
+  return addresses;
+}
+
+function parseApiServers(text: string): AgentConfig['apiServers'] {
+  return text.split(',').map((part) => {
+    const { host, port } = parseListen(part.trim());
+    if (isIP(host) === 0)
+      throw new InvalidArgumentError(`'${part}' is not IP:PORT, e.g. 10.96.0.1:443 or [fd00::1]:6443`);
+    return { address: host, port };
+  });
 }
 
 /** Labels as `KEY=VALUE,…`; commander shows the error beside the flag. */
@@ -107,6 +129,18 @@ export function agentCommand(run: (config: AgentConfig) => Promise<void>): Comma
         .default('required'),
     )
     .addOption(
+      new Option('--node-addresses <ips>', 'addresses of this node whose interfaces must stay: IP,…')
+        .env('VFIO_OPERATOR_NODE_ADDRESSES')
+        .argParser(parseAddresses)
+        .default([], 'none'),
+    )
+    .addOption(
+      new Option('--api-servers <endpoints>', 'API servers whose connections must stay: IP:PORT,…')
+        .env('VFIO_OPERATOR_API_SERVERS')
+        .argParser(parseApiServers)
+        .default([], 'none'),
+    )
+    .addOption(
       new Option('--device-plugins-dir <dir>', "kubelet's device plugin directory")
         .env('VFIO_OPERATOR_DEVICE_PLUGINS_DIR')
         .default('/var/lib/kubelet/device-plugins'),
@@ -168,7 +202,7 @@ export function agentCommand(run: (config: AgentConfig) => Promise<void>): Comma
         .argParser(parseSeconds(1, 3600))
         .default(60_000, '60'),
     );
-  return command.action(() => run(toConfig(command.opts())));
+  return command.action(() => run(toConfig(command.opts(), (name) => isSwitchedOff(command, name))));
 }
 
 interface Options {
@@ -177,33 +211,44 @@ interface Options {
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
   readonly kubelet: 'required' | 'none';
+  readonly nodeAddresses: readonly string[];
+  readonly apiServers: AgentConfig['apiServers'];
   readonly devicePluginsDir: string;
   readonly kubeletRoot: string;
   readonly cdiDir: string;
   readonly registration: 'legacy' | 'directory';
   readonly hostRoot: string;
-  readonly loadModules: boolean | string;
-  readonly workerCgroup?: boolean | string;
+  readonly loadModules: boolean;
+  readonly workerCgroup?: boolean;
   readonly listen: AgentConfig['listen'];
   readonly logLevel: string;
   readonly interval: number;
   readonly writeDeadline: number;
 }
 
-function toConfig(options: Options): AgentConfig {
+/** A switch whose variable says no: commander takes any value for yes. */
+function isSwitchedOff(command: Command, name: string): boolean {
+  if (command.getOptionValueSource(name) !== 'env') return false;
+  const variable = command.options.find((option) => option.attributeName() === name)?.envVar ?? '';
+  return ['', '0', 'false', 'no', 'off'].includes((process.env[variable] ?? '').trim().toLowerCase());
+}
+
+function toConfig(options: Options, isOff: (name: string) => boolean): AgentConfig {
   return Object.freeze({
     policies: options.policies,
     state: options.state,
     nodeName: options.nodeName,
     nodeLabels: { ...ownLabels(options.nodeName), ...options.nodeLabels },
     kubelet: options.kubelet,
+    nodeAddresses: options.nodeAddresses,
+    apiServers: options.apiServers,
     devicePluginsDirectory: options.devicePluginsDir,
     kubeletRoot: options.kubeletRoot,
     cdiDirectory: options.cdiDir,
     registration: options.registration,
     hostRoot: options.hostRoot,
-    loadModules: options.loadModules === true || options.loadModules === 'true',
-    workerCgroup: options.workerCgroup === true || options.workerCgroup === 'true',
+    loadModules: options.loadModules === true || isOff('loadModules'),
+    workerCgroup: options.workerCgroup === true && !isOff('workerCgroup'),
     listen: options.listen,
     logLevel: options.logLevel,
     interval: options.interval,

@@ -8,6 +8,7 @@ export function judgeReadiness(
 ): { readonly ok: boolean; readonly message: string } {
   if (agent === null) return { ok: false, message: 'starting' };
   if (agent.report === null) return { ok: false, message: agent.problem ?? 'the first pass has not ended yet' };
+  if (agent.problem !== null) return { ok: false, message: `the last pass failed: ${agent.problem}` };
   if (kubelet === 'none') return { ok: true, message: 'ready; without a kubelet nothing is registered' };
   const missing = agent.kubelet.resources.filter((resource) => !resource.registered);
   if (missing.length === 0)

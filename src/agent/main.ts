@@ -31,19 +31,23 @@ import { type Agent, HostTaken, type PolicySource, startAgent } from './start-ag
 
 /** Runs `vfio-operator agent`; `argv` as the process got it. */
 export async function main(argv: readonly string[]): Promise<void> {
-  await agentCommand(run).parseAsync(argv.slice(3), { from: 'user' });
+  const command = agentCommand(run).exitOverride(({ exitCode }) => process.exit(exitCode === 0 ? 0 : 2));
+  await command.parseAsync(argv.slice(3), { from: 'user' });
 }
 
 async function run(config: AgentConfig): Promise<void> {
   const logger = createLogger(config.logLevel);
   try {
     const agent = await start(config, logger);
+    let stopping = false;
     const stop = (signal: string): void => {
+      if (stopping) return;
+      stopping = true;
       logger.info({ signal }, 'stopping; devices stay as they are');
       void agent.stop().then(() => process.exit(0));
     };
-    process.once('SIGTERM', stop);
-    process.once('SIGINT', stop);
+    process.on('SIGTERM', stop);
+    process.on('SIGINT', stop);
   } catch (error) {
     const known = [HostTaken, ListenError, JournalError, FileError].some((kind) => error instanceof kind);
     if (!known || !(error instanceof Error)) throw error;
@@ -71,7 +75,12 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     clock,
     mayLoad: config.loadModules,
     readDeadline: 5_000,
-    proofs: { disks: createDiskReader(process.execPath), ownAddresses: readOwnAddresses(paths.proc) },
+    proofs: {
+      disks: createDiskReader(process.execPath),
+      ownAddresses: readOwnAddresses(paths.proc),
+      nodeAddresses: config.nodeAddresses,
+      endpoints: config.apiServers,
+    },
   });
   logger.info({ config, node: process.version }, 'agent starts');
   let agent: Agent | null = null;

@@ -1,7 +1,8 @@
 // One pass of the loop, top to bottom: look, plan, stop offering what goes, apply, look again, offer what is bound, report. It trusts
 // the kernel, not its own writes, and keeps nothing from pass to pass but what failed and when to try again.
 import { buildPools } from '../domain/build-pools.ts';
-import type { Decision, Plan } from '../domain/decision.ts';
+import type { Plan } from '../domain/decision.ts';
+import { findForgotten } from '../domain/find-forgotten.ts';
 import type { InUse } from '../domain/ledger.ts';
 import { plan, policiesOfNode } from '../domain/plan.ts';
 import { planRelease } from '../domain/plan-release.ts';
@@ -9,12 +10,15 @@ import type { NodeIdentity, PlanInput } from '../domain/plan-input.ts';
 import type { PolicySet } from '../domain/policy.ts';
 import type { ResourcePool } from '../domain/resource-pool.ts';
 import type { HostPaths } from '../host/host-paths.ts';
+import { JournalError } from '../host/journal-record.ts';
 import type { HostObservation, HostObserver } from '../host/observe-host.ts';
 import { readNoIommuNodes, readVfioNodes } from '../host/vfio-nodes.ts';
 import type { Clock, Files, Random } from '../runtime/ports.ts';
 import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
 import { applyPlan } from './apply-plan.ts';
+import { describeRelease, describeRepetition } from './describe-outcome.ts';
 import type { KubeletSide } from './kubelet-side.ts';
+import { nextLook } from './next-look.ts';
 import { recover } from './recover.ts';
 import {
   emptyRetrySchedule,
@@ -61,16 +65,16 @@ export interface Reconciler {
   pass(): Promise<PassReport>;
   /** Gives one device back because a person asks for it; waits for the pass in progress. */
   release(address: string): Promise<{ readonly ok: boolean; readonly message: string }>;
+  /** Resolves once no pass and no release is in progress. */
+  idle(): Promise<void>;
 }
-
-/** How often use is looked at while something waits for its end. */
-const holdInterval = 2_000;
 
 export function createReconciler(parts: ReconcileParts): Reconciler {
   const { clock, apply, kubelet } = parts;
   let retries: RetrySchedule = emptyRetrySchedule;
   let plannedPolicies = '';
-  const waiting = new Set<Promise<void>>();
+  /** Keys of transactions whose kernel call is watched. */
+  const watched = new Set<string>();
 
   const look = async (policies: PolicySet): Promise<Look> => {
     const ledger = apply.journal.ledger();
@@ -127,11 +131,12 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   };
 
   const watchReturn = (returned: Promise<void>, key: string): void => {
-    const watched = returned.then(() => {
-      waiting.delete(watched);
+    if (watched.has(key)) return;
+    watched.add(key);
+    void returned.then(() => {
+      watched.delete(key);
       parts.lookAgain(`kernel call of ${key} returned`);
     });
-    waiting.add(watched);
   };
 
   /** Ends what an earlier pass or an earlier agent left open, as far as it can be; what is still in the kernel is left alone. */
@@ -140,7 +145,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     const now = clock.monotonic();
     const due = apply.journal
       .open()
-      .filter(({ transaction }) => (retries.get(undoKey(transaction.key))?.dueAt ?? 0) <= now);
+      .filter(({ transaction: { key } }) => !watched.has(key) && (retries.get(undoKey(key))?.dueAt ?? 0) <= now);
     const stuckBefore = new Map(due.map(({ transaction, stuck }) => [transaction.key, stuck]));
     const outcomes = await recover(apply, new Set(due.map(({ transaction }) => transaction.key)));
     for (const { transaction } of due) {
@@ -185,7 +190,32 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   return {
     release: (address) => alone(() => release(address)),
     pass: () => alone(pass),
+    idle: () => alone(() => Promise.resolve()),
   };
+
+  /** Drops records of devices that are gone for good; where the disk refuses, the next pass tries again. */
+  async function forget(addresses: readonly string[]): Promise<void> {
+    if (addresses.length === 0 || !apply.isWriter() || apply.signal.aborted) return;
+    try {
+      await apply.journal.append({ type: 'Noted', set: [], drop: addresses, why: 'gone, and no policy waits for it' });
+    } catch (error) {
+      if (!(error instanceof JournalError)) throw error;
+    }
+  }
+
+  /** What was tried in this pass and is planned just the same after it waits like a failure, whatever it came to. */
+  function backOff(first: Plan, last: Plan, applied: ReadonlyMap<string, ApplyOutcome>): ReadonlySet<string> {
+    const words = ({ kind, steps, members }: Transaction): string => JSON.stringify([kind, steps, members]);
+    const before = new Map(first.transactions.map((transaction) => [transaction.key, words(transaction)]));
+    const again = last.transactions.filter(
+      (transaction) => applied.has(transaction.key) && before.get(transaction.key) === words(transaction),
+    );
+    for (const transaction of again) {
+      const why = describeRepetition(applied.get(transaction.key));
+      retries = recordFailure(retries, transaction, why, clock.monotonic(), parts.random.fraction());
+    }
+    return new Set(again.map(({ key }) => key));
+  }
 
   async function pass(): Promise<PassReport> {
     await settle();
@@ -195,17 +225,20 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     if (words !== plannedPolicies) retries = emptyRetrySchedule;
     plannedPolicies = words;
     const first = await look(policies);
+    await forget(findForgotten(first.input));
     let last = first;
     let applied: ReadonlyMap<string, ApplyOutcome> = new Map();
+    let repeated: ReadonlySet<string> = new Set();
     if (first.plan.transactions.length > 0) {
       // What is about to change is offered to nobody any more before anything is written to it.
       await kubelet.offer(toPools(first));
       applied = await applyPlan(first.plan.transactions, apply, { onOutcome: noteOutcome });
       last = await look(policies);
+      repeated = backOff(first.plan, last.plan, applied);
     }
     const pools = toPools(last);
     await kubelet.offer(pools);
-    const again = nextLook(last.plan, applied, untilNextRetry(retries, clock.monotonic()), parts.interval);
+    const again = nextLook(last.plan, applied, repeated, untilNextRetry(retries, clock.monotonic()), parts.interval);
     return { ...last, pools, applied, again };
   }
 }
@@ -223,28 +256,6 @@ function withdraw(pools: readonly ResourcePool[], transaction: Transaction): rea
   }));
 }
 
-function describeRelease(
-  address: string,
-  outcome: ApplyOutcome | undefined,
-): { readonly ok: boolean; readonly message: string } {
-  switch (outcome?.outcome) {
-    case 'Applied':
-      return { ok: true, message: `${address} is released` };
-    case 'RolledBack':
-      return { ok: false, message: `${address} was not released, everything is as before: ${outcome.cause}` };
-    case 'Refused':
-      return { ok: false, message: `${address} was not released: ${outcome.proof}` };
-    case 'Stuck':
-      return { ok: false, message: `${address}: ${outcome.said}` };
-    case 'Quarantined':
-    case 'NotBegun':
-    case 'Interrupted':
-      return { ok: false, message: `${address}: ${outcome.why}` };
-    case undefined:
-      return { ok: false, message: `${address}: nothing was done` };
-  }
-}
-
 interface Look {
   readonly observation: HostObservation;
   readonly inUse: InUse;
@@ -259,18 +270,4 @@ function isKnownStuck(outcome: ApplyOutcome, before: string | null | undefined):
 
 function undoKey(key: string): string {
   return `undo ${key}`;
-}
-
-/** At once when steps are left and the last ones worked; soon while something is held; else at the interval. */
-function nextLook(
-  { decisions, transactions }: Plan,
-  applied: ReadonlyMap<string, ApplyOutcome>,
-  retryIn: number | null,
-  interval: number,
-): number {
-  const progress = [...applied.values()].some(({ outcome }) => outcome === 'Applied');
-  if (transactions.length > 0 && progress) return 0;
-  const held = decisions.some((decision: Decision) => decision.kind === 'Held');
-  const soonest = held || transactions.length > 0 ? Math.min(interval, holdInterval) : interval;
-  return retryIn === null ? soonest : Math.min(soonest, retryIn);
 }

@@ -86,15 +86,10 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
   const abort = new AbortController();
   let answer = (_request: ControlRequest): Promise<ControlAnswer> =>
     Promise.resolve({ ok: false, message: 'the agent is starting, ask again' });
-  const lock = await takeLock(parts, (request) => answer(request));
-  const journal = await openJournal({ files, clock, directory: state, bootId });
-  if (journal.tornBytes > 0)
-    logger.info({ bytes: journal.tornBytes }, 'the journal ended in the middle of a record, as a crash leaves it');
-
   let loop: ReconcileLoop | null = null;
   const lookAgain = (reason: string): void => loop?.trigger(reason);
-  const kubelet = await parts.openKubelet(journal, () => lookAgain('allocated'));
-  const policies = await parts.openPolicies(() => lookAgain('policies changed'));
+  const lock = await takeLock(parts, (request) => answer(request));
+  const { journal, kubelet, policies } = await openBehindLock(parts, lock, lookAgain);
   const readPolicies = (): PolicySet => policies.current;
   const apply: ApplyContext = {
     host: {
@@ -196,8 +191,11 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
     lookAgain,
     async stop() {
       abort.abort();
+      answer = () => Promise.resolve({ ok: false, message: 'the agent is stopping, ask the next one' });
       watches.close();
       await loop?.stop();
+      // A release that a person asked for may still be at its step.
+      await reconciler.idle();
       await kubelet.stop();
       await policies.close();
       await journal.close();
@@ -205,6 +203,28 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
       await lock.release();
     },
   };
+}
+
+/** What only the owner of the lock may open; where one part fails, the others are closed and the lock goes to the next one. */
+async function openBehindLock(
+  { machine: { files, clock }, state, bootId, logger, openKubelet, openPolicies }: AgentParts,
+  lock: HostLock,
+  lookAgain: (reason: string) => void,
+): Promise<{ readonly journal: Journal; readonly kubelet: KubeletSide; readonly policies: PolicySource }> {
+  const opened: (() => Promise<void>)[] = [() => lock.release()];
+  try {
+    const journal = await openJournal({ files, clock, directory: state, bootId });
+    opened.push(() => journal.close());
+    if (journal.tornBytes > 0)
+      logger.info({ bytes: journal.tornBytes }, 'the journal ended in the middle of a record, as a crash leaves it');
+    const kubelet = await openKubelet(journal, () => lookAgain('allocated'));
+    opened.push(() => kubelet.stop());
+    const policies = await openPolicies(() => lookAgain('policies changed'));
+    return { journal, kubelet, policies };
+  } catch (error) {
+    for (const close of opened.toReversed()) await close().catch(() => undefined);
+    throw error;
+  }
 }
 
 async function takeLock(

@@ -23,7 +23,7 @@ export const cures: Readonly<Record<RefusalCode | HoldCode, string>> = {
   ModuleMissing: 'Load the module at boot on the host, e.g. by a line in /etc/modules-load.d/vfio.conf.',
   NotOurs: 'Somebody else put it on VFIO or set driver_override; undo that, or allow NotOurs to adopt it.',
   Conflict: 'Make the policies agree, or give one of them another resource name.',
-  Unproven: 'Give the agent what it needs to read the host: root, host PIDs and SYS_PTRACE.',
+  Unproven: 'Give the agent what it needs to read the host: root, host PIDs, SYS_PTRACE and DAC_READ_SEARCH.',
   HeldByPod: 'It goes on by itself once the pod has ended.',
   HeldByProcess: 'It goes on by itself once the process has closed the device.',
   RecentlyAllocated:
