@@ -150,7 +150,14 @@ function readOwner(files: Files, directory: string, number: number): LockOwner |
     throw error;
   }
   if (text === 'given back') return null;
-  return JSON.parse(text) as LockOwner;
+  try {
+    return JSON.parse(text) as LockOwner;
+  } catch (error) {
+    // Whose it is cannot be told, so nobody may take it over unseen.
+    throw new FileError('parse', `${lockFile(directory, number)} (remove it if no agent runs)`, 'EBADMSG', {
+      cause: error,
+    });
+  }
 }
 
 function highestNumber(files: Files, directory: string): number {
