@@ -37,22 +37,24 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function run(config: AgentConfig): Promise<void> {
   const logger = createLogger(config.logLevel);
+  // From the first moment: as PID 1 of a container, a signal without a handler would be ignored.
+  const starting = Promise.withResolvers<{ stop(): Promise<void> }>();
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
+    logger.info({ signal }, 'stopping; devices stay as they are');
+    void starting.promise.then((agent) => agent.stop()).then(() => process.exit(0));
+  };
+  process.on('SIGTERM', stop);
+  process.on('SIGINT', stop);
   try {
-    const agent = await start(config, logger);
-    let stopping = false;
-    const stop = (signal: string): void => {
-      if (stopping) return;
-      stopping = true;
-      logger.info({ signal }, 'stopping; devices stay as they are');
-      void agent.stop().then(() => process.exit(0));
-    };
-    process.on('SIGTERM', stop);
-    process.on('SIGINT', stop);
+    starting.resolve(await start(config, logger));
   } catch (error) {
     const known = [HostTaken, ListenError, JournalError, FileError].some((kind) => error instanceof kind);
     if (!known || !(error instanceof Error)) throw error;
     logger.error({ error: error.message }, 'cannot start; no device was touched');
-    process.exitCode = 1;
+    process.exit(1);
   }
 }
 
