@@ -80,7 +80,7 @@ const eventInterval = 1_000;
 
 /** Starts. Rejects with `HostTaken`, `JournalError` or `FileError`; then nothing was touched. */
 export async function startAgent(parts: AgentParts): Promise<Agent> {
-  const { machine, logger, metrics, state, bootId } = parts;
+  const { machine, logger, metrics, state } = parts;
   const { files, clock, processes, paths, worker } = machine;
   await files.makeDirectory(state, 0o700);
   const abort = new AbortController();

@@ -154,14 +154,10 @@ describe('refusals', () => {
     expect(planText({ devices: [lpc, beside], policies: [takeNics] })).toBe(
       '0000:01:00.0 Refused GroupHasCritical (p)',
     );
-    const unnamed = aDevice({
-      address: '0000:00:1e.0',
-      device: '244e',
-      isBridge: true,
-      driver: 'x',
-      iommuGroup: 5,
-      ...{ classCode: null },
-    });
+    const unnamed = {
+      ...aDevice({ address: '0000:00:1e.0', device: '244e', isBridge: true, driver: 'x', iommuGroup: 5 }),
+      classCode: null,
+    };
     const [decision] = plan(aPlanInput({ devices: [unnamed, beside], policies: [takeNics] })).decisions;
     expect(decision?.message).toMatch(/^member 0000:00:1e.0: Bridge: 0000:00:1e.0 is a bridge \(class 06\)/);
   });
