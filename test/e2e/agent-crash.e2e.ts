@@ -1,10 +1,10 @@
 // The agent killed between the kernel writes of a bind and of a release, at each kind of record its journal can end with, and started
 // again: the machine ends as planned, and a release leaves it as it was before the first of all.
 import { setTimeout as sleep } from 'node:timers/promises';
+import { tierKernels } from './support/tier-kernels.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bootGuest } from './lab/boot.ts';
 import type { Guest } from './lab/guest.ts';
-import type { KernelName } from './lab/kernels.ts';
 import { policyDocument, program, startAgentInGuest } from './support/agent-in-guest.ts';
 import type { AgentInGuest } from './support/agent-in-guest.ts';
 import {
@@ -17,10 +17,6 @@ import {
   readJournalInGuest,
 } from './support/devices-in-guest.ts';
 import { setTrap } from './support/trap-in-guest.ts';
-
-const kernels = (['6.1', '6.12'] as const).filter(
-  (kernel) => process.env['CRASH_KERNELS']?.split(',').includes(kernel) ?? kernel === '6.1',
-);
 
 /** Where it dies, as a record of its journal; `first` and `second` are the group's functions. */
 type Point = (addresses: { readonly first: string; readonly second: string }) => string;
@@ -51,7 +47,7 @@ function snapshot(guest: Guest): Promise<string> {
   );
 }
 
-describe.each<KernelName>(kernels)('kernel %s', (kernel) => {
+describe.each(tierKernels)('kernel %s', (kernel) => {
   let guest: Guest;
   let agent: AgentInGuest;
   let pair: { readonly pair0: string; readonly pair1: string };

@@ -17,6 +17,7 @@ import {
 import { startKubeletInGuest } from './support/kubelet-in-guest.ts';
 import type { KubeletInGuest, KubeletListing } from './support/kubelet-in-guest.ts';
 import { setTrap } from './support/trap-in-guest.ts';
+import { tierKernels } from './support/tier-kernels.ts';
 
 const othersResource = 'vfio-operator.dev/others';
 const pairResource = 'vfio-operator.dev/pair';
@@ -27,7 +28,7 @@ function countHealthy(listing: KubeletListing, resource: string): number {
   return listing[resource]?.filter(({ health }) => health === 'Healthy').length ?? 0;
 }
 
-describe('kernel 6.1', () => {
+describe.each(tierKernels)('kernel %s', (kernel) => {
   let guest: Guest;
   let kubelet: KubeletInGuest;
   let agent: AgentInGuest;
@@ -37,7 +38,7 @@ describe('kernel 6.1', () => {
   let since: number;
 
   beforeAll(async () => {
-    guest = await bootGuest({ kernel: '6.1', topology: 'small' });
+    guest = await bootGuest({ kernel, topology: 'small' });
     address = await addressesOf(guest, ['pair0', 'pair1', 'nic', 'hot']);
     kubelet = await startKubeletInGuest(guest);
     agent = await startAgentInGuest(guest, {

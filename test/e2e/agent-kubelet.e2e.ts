@@ -9,6 +9,7 @@ import type { AgentInGuest, HttpInGuest } from './support/agent-in-guest.ts';
 import { addressesOf, kernelComplaints, onHost, onVfio, readDevices } from './support/devices-in-guest.ts';
 import { startKubeletInGuest } from './support/kubelet-in-guest.ts';
 import type { KubeletInGuest, KubeletListing } from './support/kubelet-in-guest.ts';
+import { tierKernels } from './support/tier-kernels.ts';
 
 const devices = '/sys/bus/pci/devices';
 const names = ['nic', 'numa-nic', 'hot'] as const;
@@ -26,7 +27,7 @@ function all(wanted: Readonly<Record<string, 'Healthy' | 'Unhealthy'>>): (listin
     });
 }
 
-describe('kernel 6.1', () => {
+describe.each(tierKernels)('kernel %s', (kernel) => {
   let guest: Guest;
   let kubelet: KubeletInGuest;
   let agent: AgentInGuest;
@@ -34,7 +35,7 @@ describe('kernel 6.1', () => {
   let address: Readonly<Record<(typeof names)[number], string>>;
 
   beforeAll(async () => {
-    guest = await bootGuest({ kernel: '6.1' });
+    guest = await bootGuest({ kernel });
     address = await addressesOf(guest, names);
     kubelet = await startKubeletInGuest(guest);
     agent = await startAgentInGuest(guest, { kubelet: 'required', flags: ['--interval', '5'] });

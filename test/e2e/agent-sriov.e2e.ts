@@ -8,17 +8,18 @@ import type { AgentInGuest, HttpInGuest } from './support/agent-in-guest.ts';
 import { kernelComplaints, onHost, onVfio, readDevices, readJournalInGuest } from './support/devices-in-guest.ts';
 import { startKubeletInGuest } from './support/kubelet-in-guest.ts';
 import type { KubeletInGuest } from './support/kubelet-in-guest.ts';
+import { tierKernels } from './support/tier-kernels.ts';
 
 const devices = '/sys/bus/pci/devices';
 
-describe('kernel 6.1', () => {
+describe.each(tierKernels)('kernel %s', (kernel) => {
   let guest: Guest;
   let kubelet: KubeletInGuest;
   let agent: AgentInGuest;
   let http: HttpInGuest;
 
   beforeAll(async () => {
-    guest = await bootGuest({ kernel: '6.1' });
+    guest = await bootGuest({ kernel });
     kubelet = await startKubeletInGuest(guest);
     agent = await startAgentInGuest(guest, { kubelet: 'required', flags: ['--interval', '2'] });
     http = await openHttpInGuest(guest);
