@@ -247,7 +247,7 @@ function toConfig(options: Options, isOff: (name: string) => boolean): AgentConf
     cdiDirectory: options.cdiDir,
     registration: options.registration,
     hostRoot: options.hostRoot,
-    loadModules: options.loadModules === true || isOff('loadModules'),
+    loadModules: options.loadModules || isOff('loadModules'),
     workerCgroup: options.workerCgroup === true && !isOff('workerCgroup'),
     listen: options.listen,
     logLevel: options.logLevel,

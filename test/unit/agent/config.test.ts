@@ -44,10 +44,10 @@ test('a switch is on when its variable says so', async () => {
 
 test('addresses, endpoints and labels are read whole or refused', async () => {
   const config = await read([
-    ...['--node-addresses', '10.0.0.5, fd00::5'],
-    ...['--api-servers', '[fd00::1]:6443,10.96.0.1:443'],
-    ...['--node-labels', 'zone=a,gpu='],
-    ...['--listen', ':9808'],
+    '--node-addresses=10.0.0.5, fd00::5',
+    '--api-servers=[fd00::1]:6443,10.96.0.1:443',
+    '--node-labels=zone=a,gpu=',
+    '--listen=:9808',
   ]);
   expect(config.nodeAddresses).toEqual(['10.0.0.5', 'fd00::5']);
   expect(config.apiServers).toEqual([
