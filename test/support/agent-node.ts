@@ -3,6 +3,7 @@
 import { openKubelet } from '../../src/agent/open-kubelet.ts';
 import type { PassReport } from '../../src/agent/reconcile.ts';
 import { type Agent, startAgent } from '../../src/agent/start-agent.ts';
+import type { Decision } from '../../src/domain/decision.ts';
 import type { Policy, PolicySet } from '../../src/domain/policy.ts';
 import { askOwner, type ControlAnswer, type ControlRequest } from '../../src/host/host-lock.ts';
 import { hostPaths } from '../../src/host/host-paths.ts';
@@ -14,6 +15,7 @@ import type { KernelControl } from '../../src/simulation/kernel/control.ts';
 import type { KernelSpec } from '../../src/simulation/kernel/spec.ts';
 import { KubeletStandIn } from '../../src/simulation/kubelet-stand-in.ts';
 import { createMemoryGrpc } from '../../src/simulation/memory-grpc.ts';
+import { demoAddresses, demoNode } from '../../src/simulation/nodes/demo-node.ts';
 import { createSeededRandom } from '../../src/simulation/seeded-random.ts';
 import { settleByImmediate } from '../../src/simulation/settle-adapter.ts';
 import { createSimulatedDisks } from '../../src/simulation/simulated-disks.ts';
@@ -24,9 +26,47 @@ import {
   type SimulatedKernel,
 } from '../../src/simulation/simulated-kernel.ts';
 import { createVirtualClock, type VirtualClock } from '../../src/simulation/virtual-clock.ts';
+import { aPolicy, aResource } from './builders.ts';
 
 const state = '/var/lib/vfio-operator';
 const kubeletRoot = '/var/lib/kubelet';
+
+/** The node's spare network card: a policy for it, the resource it is offered in, and a pod that wants it. */
+export const nicResource = 'vfio-operator.dev/nic';
+export const nicPolicy = aPolicy({
+  name: 'nics',
+  devices: [{ addresses: [demoAddresses.spareNic] }],
+  resource: aResource(nicResource),
+});
+export const nicPod = {
+  namespace: 'default',
+  name: 'vm',
+  containers: [{ name: 'compute', limits: { [nicResource]: 1 } }],
+};
+/** A policy for the spare disk. */
+export const diskPolicy = aPolicy({ name: 'disks', devices: [{ addresses: [demoAddresses.spareDisk] }] });
+
+/** The demo's node, but letting a device go takes vfio-pci 5 s. */
+export const slowNode: KernelSpec = {
+  ...demoNode,
+  modules: demoNode.modules.map((module) => ({
+    ...module,
+    ...(module.name === 'vfio_pci' && {
+      drivers: [{ bus: 'pci' as const, name: 'vfio-pci', vfio: true, removeTakes: 5_000 }],
+    }),
+  })),
+};
+
+/** What the last pass decided on a device. */
+export function decisionOn({ agent }: AgentLife, address: string): Decision | undefined {
+  return agent.report?.plan.decisions.find((decision) => decision.address === address);
+}
+
+/** The same as text: kind and code, or `None`. */
+export function verdictOn(life: AgentLife, address: string): string {
+  const { kind, code } = decisionOn(life, address) ?? { kind: 'None', code: null };
+  return code === null ? kind : `${kind} ${code}`;
+}
 
 /** One life of the agent. */
 export interface AgentLife {
@@ -100,6 +140,11 @@ export class AgentNode {
     this.policies.current = 'complete' in policies ? policies : { complete: true, policies, why: null };
     this.onPolicies();
     await this.clock.advance(milliseconds);
+  }
+
+  /** Driver of a device now; null: none. */
+  driverOf(address: string): string | null | undefined {
+    return this.control.snapshot().drivers[address];
   }
 
   /** Asks the running agent over its control socket. */
