@@ -125,6 +125,7 @@ function createMachine({ spec, clock }: SimulatedKernelOptions): Machine {
     drivers: new Map(),
     modules: new Map(),
     groups: new Map(),
+    openMinors: new Map(),
     processes: new Map(),
     autoprobe: new Map(),
     rescanLock: createLock(),

@@ -1,4 +1,240 @@
-// Agents that are broken on purpose, each in one way that a real mistake could be.
+// Agents that are broken on purpose, each in one way that a real mistake could be. The simulation has to catch every one of them.
+import type { KubeletUse } from '../../src/agent/kubelet-side.ts';
+import type { Device, Inventory } from '../../src/domain/device.ts';
+import type { Ledger } from '../../src/domain/ledger.ts';
+import type { HostObservation, HostObserver, ObserveRequest } from '../../src/host/observe-host.ts';
+import type { KernelWorker, WorkerLease } from '../../src/host/ports.ts';
+import { FileError } from '../../src/runtime/ports.ts';
+import type { Files, LogFile } from '../../src/runtime/ports.ts';
 import type { Mutation } from './mutation.ts';
 
-export const mutants: Readonly<Record<string, { readonly mutation: Mutation }>> = {};
+/** A mutant: what it gets wrong, and how many histories from seed 1 suffice to catch it. */
+export interface Mutant {
+  readonly wrong: string;
+  readonly mutation: Mutation;
+}
+
+/** All of them, by name. */
+export const mutants: Readonly<Record<string, Mutant>> = {
+  noFsync: {
+    wrong: 'nothing is ever synced to the disk',
+    mutation: {
+      files: (files) => ({
+        ...withLog(files, (log) => ({ ...log, sync: () => Promise.resolve() })),
+        syncDirectory: () => Promise.resolve(),
+      }),
+    },
+  },
+  noJournal: {
+    wrong: 'records of the journal are not written',
+    mutation: {
+      files: (files) =>
+        withLog(files, (log, path) =>
+          path.includes('/journal') ? { ...log, append: (text) => log.append(withoutTransactions(text)) } : log,
+        ),
+    },
+  },
+  stalePreflight: {
+    wrong: 'the preflight looks at what the plan was made from',
+    mutation: {
+      observer: (observer) => withObserve(observer, stale(observer)),
+    },
+  },
+  blindToProcesses: {
+    wrong: 'processes that have a device open are not seen',
+    mutation: {
+      observer: (observer) => changing(observer, (seen) => ({ ...seen, holders: [] })),
+    },
+  },
+  blindToSiblings: {
+    wrong: 'whoever holds one member of a group is not taken to hold the others',
+    mutation: {
+      observer: (observer) =>
+        changing(observer, (seen) => ({
+          ...seen,
+          holders: seen.holders.filter(({ who }, at) => seen.holders.findIndex((other) => other.who === who) === at),
+        })),
+    },
+  },
+  blindToPods: {
+    wrong: 'what pods hold is not asked',
+    mutation: {
+      kubelet: (kubelet) => ({
+        offer: (pools) => kubelet.offer(pools),
+        readUse: async (): Promise<KubeletUse> => {
+          await kubelet.readUse();
+          return { holders: [], unreadable: null };
+        },
+        get resources() {
+          return kubelet.resources;
+        },
+        stop: () => kubelet.stop(),
+      }),
+    },
+  },
+  unreadableIsFree: {
+    wrong: 'a source of proof that cannot be read proves that nothing is in use',
+    mutation: { files: readingNothing },
+  },
+  unreadableIsNone: {
+    wrong: 'policies that cannot be read are taken for no policies',
+    mutation: {
+      policies: (source) => ({
+        get current() {
+          return source.current.complete ? source.current : { complete: true, policies: [], why: null };
+        },
+        close: () => source.close(),
+      }),
+    },
+  },
+  oldBootIsThisBoot: {
+    wrong: 'records of an earlier boot are acted on',
+    mutation: {
+      files: (files) => ({
+        ...files,
+        readText: (path, maxBytes) =>
+          path.endsWith('/random/boot_id') ? 'the-one-and-only-boot\n' : files.readText(path, maxBytes),
+      }),
+    },
+  },
+  cachedAnswerUnchecked: {
+    wrong: 'a container starts with whatever kubelet remembers',
+    mutation: {
+      grpc: (grpc) => ({
+        ...grpc,
+        serve: (path, routes) =>
+          grpc.serve(
+            path,
+            routes.map((route) =>
+              route.kind === 'unary' && route.path.endsWith('/PreStartContainer')
+                ? { ...route, answer: () => Promise.resolve(new Uint8Array()) }
+                : route,
+            ),
+          ),
+      }),
+    },
+  },
+  moduleForDriver: {
+    wrong: "a module's name is taken for its driver's",
+    mutation: { worker: (worker) => writing(worker, (text) => text.replace('e1000e-vfio', 'e1000e_vfio_pci')) },
+  },
+  stuckIsFailed: {
+    wrong: 'a write that does not return is rolled back',
+    mutation: { worker: impatient },
+  },
+  alwaysHealthy: {
+    wrong: 'devices are offered as healthy whatever they are',
+    mutation: {
+      kubelet: (kubelet) => {
+        const known = new Map<string, Parameters<typeof kubelet.offer>[0][number]>();
+        return {
+          offer: (pools) => {
+            for (const pool of pools) if (!known.has(pool.resource)) known.set(pool.resource, pool);
+            return kubelet.offer([...known.values()]);
+          },
+          readUse: () => kubelet.readUse(),
+          get resources() {
+            return kubelet.resources;
+          },
+          stop: () => kubelet.stop(),
+        };
+      },
+    },
+  },
+  foreignIsFree: {
+    wrong: 'a driver_override that somebody else set is not seen',
+    mutation: {
+      observer: (observer) =>
+        changing(observer, (seen, { ledger }) => ({ ...seen, inventory: withoutForeign(seen.inventory, ledger) })),
+    },
+  },
+};
+
+function withLog(files: Files, change: (log: LogFile, path: string) => LogFile): Files {
+  return { ...files, openLog: async (path, options) => change(await files.openLog(path, options), path) };
+}
+
+function withoutTransactions(text: string): string {
+  return /"type":"(Opened|Snapshot)"/.test(text) || !text.includes('{') ? text : '';
+}
+
+function withObserve(observer: HostObserver, observe: HostObserver['observe']): HostObserver {
+  return {
+    get sources() {
+      return observer.sources;
+    },
+    observe,
+  };
+}
+
+function changing(
+  observer: HostObserver,
+  change: (seen: HostObservation, request: ObserveRequest) => HostObservation,
+): HostObserver {
+  return withObserve(observer, async (request) => change(await observer.observe(request), request));
+}
+
+/** Only a pass looks; a preflight, which names its devices, gets what the last pass saw. */
+function stale(observer: HostObserver): HostObserver['observe'] {
+  let last: HostObservation | null = null;
+  return async (request) => {
+    if (request.alsoInterested !== undefined && last !== null) return last;
+    return (last = await observer.observe(request));
+  };
+}
+
+function withoutForeign(inventory: Inventory, ledger: Ledger): Inventory {
+  const devices = [...inventory.devices].map(([address, device]): readonly [string, Device] => {
+    if (ledger.entries.has(address)) return [address, device];
+    return [address, Object.assign({}, device, { guarded: { ...device.guarded, driverOverride: null } })];
+  });
+  return { ...inventory, devices: new Map(devices) };
+}
+
+function readingNothing(files: Files): Files {
+  const proofs = /^\/(proc|run\/udev)\//;
+  const orElse = <Value>(path: string, read: () => Value, nothing: Value): Value => {
+    try {
+      return read();
+    } catch (error) {
+      if (error instanceof FileError && proofs.test(path)) return nothing;
+      throw error;
+    }
+  };
+  return {
+    ...files,
+    readText: (path, maxBytes) => orElse(path, () => files.readText(path, maxBytes), ''),
+    list: (path) => orElse(path, () => files.list(path), []),
+  };
+}
+
+function writing(worker: KernelWorker, change: (text: string) => string): KernelWorker {
+  return withLease(worker, (lease) => ({
+    worker: lease.worker,
+    write: (path, text, deadline) => lease.write(change(path), change(text), deadline),
+    release: () => lease.release(),
+  }));
+}
+
+function impatient(worker: KernelWorker): KernelWorker {
+  return withLease(worker, (lease) => ({
+    worker: lease.worker,
+    write: async (path, text, deadline) => {
+      const outcome = await lease.write(path, text, deadline);
+      return outcome.outcome === 'Stuck' ? { outcome: 'Failed', errno: 'ETIMEDOUT' } : outcome;
+    },
+    release: () => lease.release(),
+  }));
+}
+
+function withLease(worker: KernelWorker, change: (lease: WorkerLease) => WorkerLease): KernelWorker {
+  return {
+    lease: async () => change(await worker.lease()),
+    read: (paths, deadline) => worker.read(paths, deadline),
+    get abandoned() {
+      return worker.abandoned;
+    },
+    close: () => worker.close(),
+  };
+}
+

@@ -14,5 +14,4 @@ export interface Mutation {
   readonly policies?: (source: PolicySource) => PolicySource;
   readonly grpc?: (grpc: Grpc) => Grpc;
   readonly worker?: (worker: KernelWorker) => KernelWorker;
-  readonly bootId?: (bootId: string) => string;
 }

@@ -66,7 +66,10 @@ export class Stage {
     world.failingModprobe = false;
     world.kubelet.faults.podResources = null;
     world.kubelet.faults.register = null;
-    for (const address of world.slots.keys()) control.failProbe(address, null);
+    for (const address of world.machine.addresses) {
+      control.failProbe(address, null);
+      control.failProbe(address, null, 'vfio-pci');
+    }
     for (const module of vfioModuleNames) control.hangModule(module, false);
     for (const address of this.mounts.keys()) this.unmount(address);
     for (const address of this.routes.keys()) this.unroute(address);
@@ -159,7 +162,9 @@ export class Stage {
         const holder = event.what < 0.6 ? control.openDevice(address, options) : control.openGroup(address);
         if (!('close' in holder)) return;
         const addresses = membersOf(snapshot, address);
-        const use = { ...watch.since(`somebody has ${address} open`), addresses };
+        const open = `/proc/${holder.pid}/fd`;
+        const isOver = (): boolean => !files.exists(open) || files.list(open).length === 0;
+        const use = { ...watch.since(`somebody has ${address} open`), addresses, isOver };
         watch.uses.add(use);
         this.foreigners.push({ use, close: () => holder.close() });
         return this.done(event, address);
@@ -215,6 +220,7 @@ export class Stage {
         const kind = event.kind === 'failProbe' ? { errno: 'EIO' } : event.kind === 'lieProbe' ? 'lie' : 'hang';
         const driver = event.what < 0.6 ? 'vfio-pci' : '*';
         control.failProbe(address, kind, driver);
+        if (driver === '*') watch.bare.add(address);
         watch.disturbances += 1;
         fault(`the fault of ${address}`, event.kind === 'hangProbe' ? 100 : 40, () => control.failProbe(address, null, driver));
         return this.done(event, `${address} on ${driver}`);
@@ -401,6 +407,8 @@ export class Stage {
     world.watch.disturbances += 1;
     world.watch.foreign.delete(spec.address);
     world.kernel.control.plug(spec);
+    // Beside an open group the kernel gives it to no host driver.
+    if ((world.kernel.control.snapshot().drivers[spec.address] ?? null) === null) world.watch.bare.add(spec.address);
   }
 
   private unmount(address: string): void {

@@ -99,7 +99,8 @@ export class Pods {
     pod.given = kubelet.held('default', pod.name);
     const addresses = [...pod.given.values()].flat();
     for (const address of addresses) pod.was.set(address, slots.get(address));
-    pod.use = { ...watch.since(`${pod.name} has ${addresses.join(', ')}`), addresses };
+    const isOver = (): boolean => pod.process === null && kubelet.phase('default', pod.name)?.phase === 'Failed';
+    pod.use = { ...watch.since(`${pod.name} has ${addresses.join(', ')}`), addresses, isOver };
     watch.uses.add(pod.use);
     this.world.say(`  ${pod.name} was given ${addresses.join(', ')}`);
   }

@@ -49,6 +49,7 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
     await stage.perform(event);
     await clock.advance(event.wait);
     watch.check();
+    watch.onHealthy(healthy(world));
     policies = Math.max(policies, watch.policies.size);
     if (failed()) return result();
   }
@@ -56,12 +57,14 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
 
   world.say('calm: every fault is over');
   await stage.calm();
+  // A policy directory that was hidden is looked at every 10 s.
+  await clock.advance(15_000);
   if (!(await settle(world))) watch.violate(`it does not settle: ${unsettled(world).join('; ')}`);
   if (failed()) return result();
   const before = watch.writes;
   await clock.advance(65_000);
   if (watch.writes !== before) watch.violate(`${watch.writes - before} writes after it had settled`);
-  for (const problem of watch.explain()) watch.violate(problem);
+  for (const problem of watch.explain(world.knownBoot)) watch.violate(problem);
   for (const problem of misadvertised(world)) watch.violate(problem);
   if (failed()) return result();
 
@@ -109,6 +112,14 @@ function unsettled(world: World): readonly string[] {
   });
 }
 
+/** The ids that kubelet believes in. */
+function healthy(world: World): readonly string[] {
+  if (!world.kubeletRuns) return [];
+  return [...world.kubelet.resources().keys()].flatMap((resource) =>
+    (world.kubelet.devices(resource) ?? []).filter(({ health }) => health === 'Healthy').map(({ id }) => id),
+  );
+}
+
 /** Kubelet believes in devices that are not there, or does not know resources that are. */
 function misadvertised(world: World): readonly string[] {
   const snapshot = world.kernel.control.snapshot();
@@ -136,7 +147,7 @@ function leftBehind(world: World): readonly string[] {
     if (isVfio(driver)) problems.push(`${address} is still on ${driver ?? ''}`);
     const override = now.overrides[address] ?? null;
     if (override !== null) problems.push(`${address} still has driver_override ${override}`);
-    if (driver === null && world.machine.addresses.includes(address) && usualDriver(world, address))
+    if (driver === null && !world.watch.bare.has(address) && usualDriver(world, address))
       problems.push(`${address} has no driver`);
   }
   for (const [address, count] of Object.entries(now.virtualFunctions)) {
@@ -146,6 +157,6 @@ function leftBehind(world: World): readonly string[] {
 }
 
 function usualDriver(world: World, address: string): boolean {
-  const spec = world.slots.get(address);
+  const spec = world.machine.addresses.includes(address) ? world.slots.get(address) : undefined;
   return spec !== undefined && 'vendor' in spec && spec.vendor !== '1234';
 }

@@ -18,6 +18,8 @@ export interface Since {
 /** Somebody who uses devices. */
 export interface Use extends Since {
   readonly addresses: readonly string[];
+  /** A process may let go by itself when the kernel asks it to; absent: it holds until it is taken out of the watch. */
+  readonly isOver?: () => boolean;
 }
 
 /** Milliseconds between a check and the write it is for that a healthy machine may take. */
@@ -49,6 +51,8 @@ export class Watch {
   readonly foreign = new Map<string, Since>();
   /** Addresses of devices of ours that somebody else's hands were on. */
   readonly disturbed = new Set<string>();
+  /** Addresses whose own driver may have failed: they may have none. */
+  readonly bare = new Set<string>();
   /** Counts what may move a device without any policy changing: plugs, hands, failures. */
   disturbances = 0;
   /** Counts good changes of policies. */
@@ -65,6 +69,12 @@ export class Watch {
   private readonly phases = new Map<string, Phase>();
   private readonly members = new Map<number, readonly string[]>();
   private readonly settled = new Map<string, Settled>();
+  /** Processes that were told to write to a device, by address of the device. */
+  private readonly writers = new Map<number, { readonly address: string; readonly boot: string }>();
+  private readonly unhealthySince = new Map<string, { readonly at: number; readonly passes: number }>();
+  private passes = 0;
+  /** What was known when the pass in progress began; null between passes. */
+  private passBegun: (Settled & { readonly known: boolean }) | null = null;
   private lookMoment = 0;
   private excused = 0;
 
@@ -92,6 +102,8 @@ export class Watch {
   /** The agent begins to look at the host. */
   onLook(): void {
     this.lookMoment = this.moment;
+    const known = this.clock.monotonic() - this.policiesSince >= window;
+    this.passBegun ??= { known, intents: this.intents, disturbances: this.disturbances };
   }
 
   onJournal(record: JournalRecord): void {
@@ -111,12 +123,14 @@ export class Watch {
 
   /** A new life knows nothing of the phases of the last. */
   onStart(): void {
+    this.policiesSince = this.clock.monotonic();
     this.phases.clear();
+    this.passBegun = null;
     this.lookMoment = 0;
   }
 
   /** The agent writes to the kernel; called before the write takes effect. */
-  onWrite(path: string, text: string): void {
+  onWrite(path: string, text: string, pid: number): void {
     this.writes += 1;
     const write = parseWrite(path, text);
     if (write === null) return this.violate(`a write nobody expects: ${text} to ${path}`);
@@ -131,9 +145,12 @@ export class Watch {
       return informed || late;
     };
     const group = membersOf(snapshot, address);
+    const writer = this.stillWriting(group, pid);
+    if (writer !== null) this.violate(`${write.action} of ${address} while process ${writer} has not returned from the kernel`);
+    this.writers.set(pid, { address, boot: this.bootId });
     const touched = write.action === 'sriov_numvfs' ? virtualFunctionsOf(this.kernel, address) : group;
     for (const use of this.uses) {
-      if (use.addresses.some((one) => touched.includes(one)) && told(use))
+      if (use.addresses.some((one) => touched.includes(one)) && use.isOver?.() !== true && told(use))
         this.violate(`${write.action} of ${address} while ${use.what} (since ${use.at} ms)`);
     }
     const driver = snapshot.drivers[address] ?? null;
@@ -147,18 +164,28 @@ export class Watch {
     if (foreign !== undefined && told(foreign)) this.violate(`${write.action} of ${address}, which is not ours: ${foreign.what}`);
   }
 
+  /** The kernel has answered that process. */
+  onReturned(pid: number): void {
+    this.writers.delete(pid);
+  }
+
   /** A finished pass. */
   onPass(report: PassReport, ledger: Ledger): void {
+    this.passes += 1;
     this.ledger = ledger;
-    if (this.clock.monotonic() - this.policiesSince < window) return;
+    const begun = this.passBegun;
+    this.passBegun = null;
+    if (begun?.known !== true) return;
     for (const decision of report.plan.decisions) {
       if (decision.kind === 'Bound')
-        this.settled.set(decision.address, { intents: this.intents, disturbances: this.disturbances });
+        this.settled.set(decision.address, begun);
     }
   }
 
   /** After every event: what must hold at every moment. */
   check(): void {
+    const { drivers } = this.kernel.control.snapshot();
+    for (const use of this.uses) if (use.addresses.every((address) => drivers[address] === undefined)) this.uses.delete(use);
     const { damage } = this.kernel.control;
     if (damage.length > 0 && this.excused === 0) this.violate(`damage: ${damage.map((one) => one.message).join('; ')}`);
   }
@@ -174,15 +201,40 @@ export class Watch {
     }
   }
 
+  /** What kubelet believes in: a device that is not bound must not be Healthy for long while the agent looks. */
+  onHealthy(ids: readonly string[]): void {
+    const { drivers } = this.kernel.control.snapshot();
+    const wrong = ids.filter((id) => !isVfio(drivers[id]));
+    for (const id of this.unhealthySince.keys()) if (!wrong.includes(id)) this.unhealthySince.delete(id);
+    for (const id of wrong) {
+      const since = this.unhealthySince.get(id) ?? { at: this.clock.monotonic(), passes: this.passes };
+      this.unhealthySince.set(id, since);
+      if (this.passes > since.passes + 2 && this.clock.monotonic() - since.at > window)
+        this.violate(`${id} is offered as Healthy since ${since.at} ms and is on ${drivers[id] ?? 'no driver'}`);
+    }
+  }
+
+  private stillWriting(group: readonly string[], pid: number): number | null {
+    const asleep = new Set(this.kernel.control.processes.filter(({ state }) => state === 'D').map((one) => one.pid));
+    for (const [writer, { address, boot }] of this.writers) {
+      if (boot !== this.bootId || !asleep.has(writer)) this.writers.delete(writer);
+      else if (writer !== pid && group.includes(address)) return writer;
+    }
+    return null;
+  }
+
+  private get bootId(): string {
+    return this.kernel.files.readText('/proc/sys/kernel/random/boot_id').trim();
+  }
+
   private modalias(address: string): string {
     return this.kernel.files.readText(`/sys/bus/pci/devices/${address}/modalias`).trim();
   }
 
-  /** Between passes, when nothing is open: what the kernel shows and what the ledger says explain each other. */
-  explain(): readonly string[] {
+  /** Between passes, when nothing is open, by the boot id that the agent goes by: what the kernel shows and what the ledger says explain each other. */
+  explain(bootId: string): readonly string[] {
     const problems: string[] = [];
     const snapshot = this.kernel.control.snapshot();
-    const bootId = this.kernel.files.readText('/proc/sys/kernel/random/boot_id').trim();
     const entries = new Map([...this.ledger.entries].filter(([, entry]) => entry.bootId === bootId));
     for (const [address, driver] of Object.entries(snapshot.drivers)) {
       if (isVfio(driver) && !entries.has(address) && !this.foreign.has(address) && !this.disturbed.has(address))

@@ -7,6 +7,7 @@ import type { Agent } from '../../src/agent/start-agent.ts';
 import { hostPaths } from '../../src/host/host-paths.ts';
 import type { JournalRecord } from '../../src/host/journal-record.ts';
 import { createHostObserver } from '../../src/host/observe-host.ts';
+import type { KernelWorker } from '../../src/host/ports.ts';
 import type { Grpc } from '../../src/kubelet/ports.ts';
 import { createAgentMetrics } from '../../src/runtime/agent-metrics.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
@@ -84,6 +85,9 @@ export class World {
   life: Life | null = null;
   restartAt = 0;
   passes = 0;
+  /** The boot id as the agent's files say it. */
+  knownBoot = '';
+  private writer = 0;
   private readonly armed = new Set<Armed>();
   private readonly mutation: Mutation;
   private readonly tell: (line: string) => void;
@@ -182,7 +186,7 @@ export class World {
 
   private async run(life: Life, process: AgentProcess, files: Files, grpc: Grpc): Promise<void> {
     const { clock, sockets } = process;
-    const worker = this.mutation.worker?.(process.worker) ?? process.worker;
+    const worker = this.mutation.worker?.(this.tapWorker(process.worker)) ?? this.tapWorker(process.worker);
     const paths = hostPaths();
     const disks = createSimulatedDisks(this.files);
     const inner = createHostObserver({
@@ -204,7 +208,7 @@ export class World {
       },
     };
     const bootId = files.readText('/proc/sys/kernel/random/boot_id').trim();
-    const usedBootId = this.mutation.bootId?.(bootId) ?? bootId;
+    this.knownBoot = bootId;
     const logger = this.logger();
     const metrics = createAgentMetrics();
     const random = this.random.fork();
@@ -215,7 +219,7 @@ export class World {
       logger,
       metrics,
       state: stateDirectory,
-      bootId: usedBootId,
+      bootId,
       interval: 30_000,
       writeDeadline: 60_000,
       openPolicies: async (onChange) => {
@@ -244,7 +248,7 @@ export class World {
           logger,
           metrics,
           state: stateDirectory,
-          bootId: usedBootId,
+          bootId,
           devicePluginsDirectory: pluginDirectory,
           kubeletRoot,
           cdiDirectory: '/var/run/cdi',
@@ -281,7 +285,7 @@ export class World {
 
   private beforeWrite(path: string, text: string): string | null {
     this.tally.add('kernelWrites');
-    this.watch.onWrite(path, text);
+    this.watch.onWrite(path, text, this.writer);
     const failing = this.failingWrites;
     const errno = failing !== null && failing.left > 0 ? failing.errno : null;
     if (failing !== null && errno !== null) failing.left -= 1;
@@ -319,6 +323,30 @@ export class World {
         const log = await files.openLog(path, options);
         return path.startsWith(`${stateDirectory}/journal`) ? tap(log) : log;
       },
+    };
+  }
+
+  /** Knows which process makes the write that comes. */
+  private tapWorker(worker: KernelWorker): KernelWorker {
+    return {
+      lease: async () => {
+        const lease = await worker.lease();
+        return {
+          worker: lease.worker,
+          write: async (path, text, deadline) => {
+            this.writer = lease.worker.pid;
+            const outcome = await lease.write(path, text, deadline);
+            if (outcome.outcome !== 'Stuck') this.watch.onReturned(lease.worker.pid);
+            return outcome;
+          },
+          release: () => lease.release(),
+        };
+      },
+      read: (paths, deadline) => worker.read(paths, deadline),
+      get abandoned() {
+        return worker.abandoned;
+      },
+      close: () => worker.close(),
     };
   }
 

@@ -50,6 +50,7 @@ function forget(machine: Machine, bootId: string): void {
   for (const state of [machine.devices, machine.drivers, machine.modules, machine.groups, machine.processes])
     state.clear();
   machine.autoprobe.clear();
+  machine.openMinors.clear();
   machine.probeFaults.clear();
   machine.rescanLock = createLock();
   machine.modulesDisabled = false;

@@ -120,6 +120,8 @@ export interface Machine {
   readonly drivers: Map<string, SimDriver>;
   readonly modules: Map<string, SimModule>;
   readonly groups: Map<number, SimGroup>;
+  /** Minors of group nodes that went while somebody had them open: not handed out again before they are closed. */
+  readonly openMinors: Map<SimGroup, readonly number[]>;
   readonly processes: Map<number, SimProcess>;
   /** drivers_autoprobe by bus. */
   readonly autoprobe: Map<string, boolean>;

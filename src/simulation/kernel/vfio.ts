@@ -119,6 +119,7 @@ function closeGroup(machine: Machine, group: SimGroup): void {
   group.openFiles -= 1;
   if (group.openFiles > 0) return;
   group.owned = false;
+  machine.openMinors.delete(group);
   if (!hasVfioMember(group)) hideGroupNode(machine, group);
 }
 
@@ -140,7 +141,8 @@ function requestRelease(machine: Machine, device: SimDevice): void {
 
 function showGroupNode(machine: Machine, group: SimGroup): void {
   if (group.minor !== null) return;
-  const minor = lowestFree([...machine.groups.values()].flatMap((other) => other.minor ?? []));
+  const shown = [...machine.groups.values()].flatMap((other) => other.minor ?? []);
+  const minor = lowestFree([...shown, ...[...machine.openMinors.values()].flat()]);
   group.minor = minor;
   const number = `${groupMajor}:${minor}`;
   const name = groupNode(group).slice('/dev/vfio/'.length);
@@ -158,6 +160,8 @@ function openGroupForReading(group: SimGroup): { readonly errno: string } {
 function hideGroupNode(machine: Machine, group: SimGroup): void {
   if (group.minor === null) return;
   machine.files.drop(`/sys/dev/char/${groupMajor}:${group.minor}`);
+  // An open file keeps the character device, and with it the minor: chrdev_open in fs/char_dev.c takes a reference on its parent.
+  if (group.openFiles > 0) machine.openMinors.set(group, [...(machine.openMinors.get(group) ?? []), group.minor]);
   group.minor = null;
   const name = groupNode(group).slice('/dev/vfio/'.length);
   machine.files.drop(groupNode(group));
