@@ -1,9 +1,18 @@
 // Ready means registered, or nothing to register: a pod that is green while kubelet knows nothing of its devices helps nobody.
-import type { Agent } from './start-agent.ts';
+import type { KubeletSide } from './kubelet-side.ts';
+
+/** What it is judged by: an agent, as far as it matters here. */
+interface ReadinessEvidence {
+  /** The last finished pass; null before the first. */
+  readonly report: object | null;
+  /** Why the last pass failed; null when it did not. */
+  readonly problem: string | null;
+  readonly kubelet: Pick<KubeletSide, 'resources'>;
+}
 
 /** The verdict of /readyz. `agent` is null while it starts. */
 export function judgeReadiness(
-  agent: Pick<Agent, 'report' | 'problem' | 'kubelet'> | null,
+  agent: ReadinessEvidence | null,
   kubelet: 'required' | 'none',
 ): { readonly ok: boolean; readonly message: string } {
   if (agent === null) return { ok: false, message: 'starting' };

@@ -5,8 +5,11 @@ import type { ApplyOutcome } from './apply-context.ts';
 /** How often use is looked at while something waits for its end. */
 const holdInterval = 2_000;
 
-/** At once when other steps are left and the last ones worked; soon while somebody holds something; else at the interval.
- * `repeated` are keys whose transaction is planned as if nothing had been done; `retryIn` is when the next failure falls due, or null. */
+/**
+ * Milliseconds until then: none when other steps are left and the last ones worked; few while somebody holds something; else the
+ * interval. `repeated` are keys whose transaction is planned as if nothing had been done; `retryIn` is when the next failure falls
+ * due, or null. What is stuck or quarantined tells by itself when to look, or waits for its retry.
+ */
 export function nextLook(
   { decisions, transactions }: Plan,
   applied: ReadonlyMap<string, ApplyOutcome>,

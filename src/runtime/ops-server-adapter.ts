@@ -36,7 +36,8 @@ export function startOpsServer(options: OpsServerOptions): Promise<OpsServer> {
       response.end(text);
     };
     const verdict = (value: Verdict): void => answer(value.ok ? 200 : 503, `${value.message}\n`);
-    switch (new URL(request.url ?? '/', 'http://localhost').pathname) {
+    // Not parsed: a request line may hold anything, and what an URL parser throws here would end the process.
+    switch ((request.url ?? '/').split('?', 1)[0]) {
       case '/healthz':
         return verdict(options.health());
       case '/readyz':
