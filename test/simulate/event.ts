@@ -23,7 +23,7 @@ export const eventKinds = {
   readOnlyDisk: 1,
   failProbe: 4,
   lieProbe: 2,
-  hangProbe: 3,
+  hangProbe: 5,
   failWrites: 4,
   failModprobe: 2,
   hangModprobe: 2,
@@ -31,9 +31,9 @@ export const eventKinds = {
   replug: 4,
   replugElsewhere: 2,
   replace: 2,
-  mount: 4,
+  mount: 6,
   unmount: 3,
-  route: 3,
+  route: 5,
   unroute: 3,
   hideProof: 3,
   restartKubelet: 2,
@@ -74,11 +74,20 @@ export function generateEvents(seed: number, count: number): readonly SimulatedE
     return kinds.find((kind) => (left -= eventKinds[kind]) < 0) ?? 'wait';
   };
   const begin = (which: number): SimulatedEvent => ({ kind: 'setPolicy', which, what: 0, how: 0, atCall: null, wait: 2_000 });
-  const first = [begin(random.fraction()), begin(random.fraction()), begin(0)];
+  // Every machine loads its VFIO modules once; where that takes long, much can happen in between.
+  const slow: SimulatedEvent = { kind: 'hangModprobe', which: 0, what: 0, how: random.fraction() * 0.7, atCall: null, wait: 0 };
+  const first = [...(random.chance(0.3) ? [slow] : []), begin(random.fraction()), begin(random.fraction()), begin(0)];
   const rest = Array.from({ length: count - first.length }, () => {
     const kind = pick();
     const pace = random.fraction();
-    const wait = pace < 0.6 ? random.below(300) : pace < 0.92 ? random.below(4_000) : random.below(40_000);
+    const wait =
+      pace < 0.6
+        ? random.below(300)
+        : pace < 0.92
+          ? random.below(4_000)
+          : pace < 0.985
+            ? random.below(30_000)
+            : 60_000 + random.below(100_000);
     return {
       kind,
       which: random.fraction(),

@@ -163,7 +163,10 @@ export class Stage {
         if (!('close' in holder)) return;
         const addresses = membersOf(snapshot, address);
         const open = `/proc/${holder.pid}/fd`;
-        const isOver = (): boolean => !files.exists(open) || files.list(open).length === 0;
+        const isOver = (): boolean => {
+          const node = files.find(open);
+          return node?.kind !== 'directory' || node.entries.size === 0;
+        };
         const use = { ...watch.since(`somebody has ${address} open`), addresses, isOver };
         watch.uses.add(use);
         this.foreigners.push({ use, close: () => holder.close() });
@@ -222,7 +225,9 @@ export class Stage {
         control.failProbe(address, kind, driver);
         if (driver === '*') watch.bare.add(address);
         watch.disturbances += 1;
-        fault(`the fault of ${address}`, event.kind === 'hangProbe' ? 100 : 40, () => control.failProbe(address, null, driver));
+        // Half of what hangs does so past the deadline of a write.
+        const seconds = event.kind === 'hangProbe' && event.how > 0.4 ? 200 : 40;
+        fault(`the fault of ${address}`, seconds, () => control.failProbe(address, null, driver));
         return this.done(event, `${address} on ${driver}`);
       }
       case 'failWrites':
@@ -403,6 +408,7 @@ export class Stage {
   private plug(spec: PciSpec, was: PciSpec): void {
     const { world } = this;
     this.pulled.splice(this.pulled.indexOf(was), 1);
+    world.watch.replugged.add(spec.address);
     world.slots.set(spec.address, spec);
     world.watch.disturbances += 1;
     world.watch.foreign.delete(spec.address);
@@ -442,6 +448,7 @@ export class Stage {
     watch.uses.clear();
     watch.foreign.clear();
     watch.disturbed.clear();
+    watch.replugged.clear();
     watch.disturbances += 1;
     for (const address of [...this.mounts.keys()]) this.unmount(address);
     for (const address of [...this.routes.keys()]) this.unroute(address);

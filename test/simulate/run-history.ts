@@ -27,7 +27,7 @@ export interface HistoryOptions {
 }
 
 /** Events in a history, unless told. */
-export const eventsPerHistory = 120;
+export const eventsPerHistory = 150;
 const settleLimit = 1_800_000;
 
 /** Runs it. */

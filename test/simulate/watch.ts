@@ -51,6 +51,8 @@ export class Watch {
   readonly foreign = new Map<string, Since>();
   /** Addresses of devices of ours that somebody else's hands were on. */
   readonly disturbed = new Set<string>();
+  /** Addresses at which a device was plugged in again: it need not be on the driver that the ledger remembers. */
+  readonly replugged = new Set<string>();
   /** Addresses whose own driver may have failed: they may have none. */
   readonly bare = new Set<string>();
   /** Counts what may move a device without any policy changing: plugs, hands, failures. */
@@ -243,7 +245,8 @@ export class Watch {
         problems.push(`${address} has driver_override ${snapshot.overrides[address] ?? ''} left behind`);
     }
     for (const [address, entry] of entries) {
-      if (entry.state !== 'Taken' || entry.driver === null || entry.retained || this.disturbed.has(address)) continue;
+      if (entry.state !== 'Taken' || entry.driver === null || entry.retained || this.disturbed.has(address) || this.replugged.has(address))
+        continue;
       const driver = snapshot.drivers[address];
       if (driver !== undefined && driver !== entry.driver && this.modalias(address) === entry.modalias)
         problems.push(`${address} is on ${driver ?? 'no driver'}, the ledger says ${entry.driver}`);

@@ -336,7 +336,8 @@ export class World {
           write: async (path, text, deadline) => {
             this.writer = lease.worker.pid;
             const outcome = await lease.write(path, text, deadline);
-            if (outcome.outcome !== 'Stuck') this.watch.onReturned(lease.worker.pid);
+            if (outcome.outcome === 'Stuck') this.tally.add('stuckWrites');
+            else this.watch.onReturned(lease.worker.pid);
             return outcome;
           },
           release: () => lease.release(),
