@@ -232,7 +232,10 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     if (first.plan.transactions.length > 0) {
       // What is about to change is offered to nobody any more before anything is written to it.
       await kubelet.offer(toPools(first));
-      applied = await applyPlan(first.plan.transactions, apply, { onOutcome: noteOutcome });
+      const applying = applyPlan(first.plan.transactions, apply, { onOutcome: noteOutcome });
+      // A write may take a minute to count as stuck. Meanwhile kubelet hears of everything else: an unplug, a node that is gone.
+      while (!(await endsWithin(applying, clock, healthInterval))) await kubelet.offer(toPools(await look(policies)));
+      applied = await applying;
       last = await look(policies);
       repeated = backOff(first.plan, last.plan, applied);
     }
@@ -241,6 +244,20 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     const again = nextLook(last.plan, applied, repeated, untilNextRetry(retries, clock.monotonic()), parts.interval);
     return { ...last, pools, applied, again };
   }
+}
+
+/** How often, in milliseconds, the pools are looked at while transactions run. */
+const healthInterval = 2_000;
+
+/** Whether `promise` settles within `milliseconds`. */
+function endsWithin(promise: Promise<unknown>, clock: Clock, milliseconds: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const timer = clock.after(milliseconds, () => resolve(false));
+    void promise.finally(() => {
+      timer.cancel();
+      resolve(true);
+    });
+  });
 }
 
 /** The pools without what a release is about to take out of them. */

@@ -133,11 +133,15 @@ function namedModules(policy: Policy): readonly string[] {
   ];
 }
 
-/** Members of groups in which a kernel call has not returned, with their PFs: their guarded attributes would block too. */
+/**
+ * Members of groups in which a kernel call has not returned, or is being made now, with their PFs: their guarded attributes may block
+ * as long as it does.
+ */
 function stuckAddresses(inventory: Inventory, ledger: Ledger): ReadonlySet<string> {
   const addresses = new Set<string>();
   for (const entry of ledger.entries.values()) {
-    if (entry.state !== 'Stuck' || entry.bootId !== inventory.kernel.bootId) continue;
+    if ((entry.state !== 'Stuck' && entry.state !== 'InTransaction') || entry.bootId !== inventory.kernel.bootId)
+      continue;
     const device = inventory.devices.get(entry.address);
     const group = device?.iommuGroup ?? null;
     const members = group === null ? [entry.address] : (inventory.groups.get(group)?.members ?? []);
