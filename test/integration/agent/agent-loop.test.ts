@@ -174,6 +174,18 @@ describe('what goes wrong', () => {
     expect(node.control.damage).toEqual([]);
   });
 
+  it('while a write runs, kubelet hears of what else happens', async () => {
+    const disks = { ...diskPolicy, resource: aResource('x.io/disk') };
+    await nodeWith([disks]);
+    expect(node.offered('x.io/disk')).toEqual({ [at.spareDisk]: 'Healthy' });
+    node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
+    await node.setPolicies([disks, nicPolicy], 5_000);
+    node.control.unplug(at.spareDisk);
+    await node.clock.advance(5_000);
+    expect(node.offered('x.io/disk')).toEqual({ [at.spareDisk]: 'Unhealthy' });
+    expect(node.control.damage).toEqual([]);
+  });
+
   it('a stuck call of an agent that was killed is waited for by the next', async () => {
     const first = await nodeWith([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
