@@ -37,7 +37,8 @@ export function judgeGroup(
 ): JudgedGroup {
   const owner = ownerOf(drafts);
   if (owner === null) return { drafts, refusal: null };
-  const resolved = drafts.map((draft) => withConflict(draft, owner));
+  const standing = members.filter((member) => stays.has(member.address)).flatMap((member) => offerOf(member, input));
+  const resolved = drafts.map((draft) => withStandingConflict(withConflict(draft, owner), standing));
   const taken = new Set(resolved.filter((draft) => draft.refusal === null).map((draft) => draft.device.address));
   const companions: Draft[] = [];
   let refusal: Refusal | null = null;
@@ -70,6 +71,35 @@ function withConflict(draft: Draft, owner: Policy): Draft {
   if (draft.refusal !== null || mine === null || theirs === null || mine.name === theirs.name) return draft;
   if (mine.unit === 'Function' && theirs.unit === 'Function') return draft;
   const message = `IOMMU group ${draft.device.iommuGroup ?? 'none'} belongs to resource ${theirs.name} of policy ${owner.name}, and with unit: Group a group belongs to one resource`;
+  return { ...draft, refusal: { code: 'Conflict', message } };
+}
+
+/** The resource in which a member that stays is offered already. */
+interface Offer {
+  readonly address: string;
+  readonly resource: string;
+  readonly policy: string;
+  readonly unit: 'Group' | 'Function';
+}
+
+function offerOf(member: Device, input: PlanInput): readonly Offer[] {
+  const own = ownEntry(input.ledger, input.inventory, member);
+  if (own === null || own.resource === null) return [];
+  const now = input.policies.policies.find((policy) => policy.name === own.policy)?.resource ?? null;
+  const unit = now?.name === own.resource ? now.unit : 'Group';
+  return [{ address: member.address, resource: own.resource, policy: own.policy, unit }];
+}
+
+/** What stays is offered as before, so nobody else may offer its group beside it: each would hand out the same group. */
+function withStandingConflict(draft: Draft, standing: readonly Offer[]): Draft {
+  const mine = draft.policy.resource;
+  if (draft.refusal !== null || mine === null) return draft;
+  const other = standing.find(
+    ({ address, resource, unit }) =>
+      address !== draft.device.address && resource !== mine.name && !(unit === 'Function' && mine.unit === 'Function'),
+  );
+  if (other === undefined) return draft;
+  const message = `IOMMU group ${draft.device.iommuGroup ?? 'none'} belongs to resource ${other.resource} of policy ${other.policy}, in which ${other.address} stays, and with unit: Group a group belongs to one resource`;
   return { ...draft, refusal: { code: 'Conflict', message } };
 }
 

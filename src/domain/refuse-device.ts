@@ -145,10 +145,13 @@ function refuseForeign(
   if (!adopt && isOnVfio(context.catalog, device))
     return { code: 'NotOurs', message: `it is on ${device.driver ?? 'VFIO'} already, and we did not put it there` };
   if (device.guarded === null) return { code: 'Unproven', message: 'its driver_override could not be read' };
-  if (adopt) return null;
-  return device.guarded.driverOverride === null
+  return adopt ? null : foreignOverride(device.guarded.driverOverride);
+}
+
+function foreignOverride(override: string | null): Refusal | null {
+  return override === null
     ? null
-    : { code: 'NotOurs', message: `its driver_override is '${device.guarded.driverOverride}', and we did not set it` };
+    : { code: 'NotOurs', message: `its driver_override is '${override}', and we did not set it` };
 }
 
 /** Why no VFs may be made on the PF `device` under `policy`, or null. The PF keeps its driver whatever the policy allows. */
@@ -162,5 +165,5 @@ export function refusePhysicalFunction(device: Device, policy: Policy, context: 
       message: `it is on ${device.driver ?? 'VFIO'}; its own driver must make the virtual functions`,
     };
   if (device.guarded === null) return { code: 'Unproven', message: 'its sriov_drivers_autoprobe could not be read' };
-  return null;
+  return policy.allow.includes('NotOurs') ? null : foreignOverride(device.guarded.driverOverride);
 }

@@ -50,6 +50,15 @@ CreateVirtualFunctions pf:0000:04:00.0
     ]);
   });
 
+  test('not on a PF whose driver_override somebody else set', () => {
+    const pinned = { ...pf, guarded: { driverOverride: 'igb', autoprobe: true } };
+    expect(planText({ devices: [pinned], policies: [makeVfs] })).toBe(
+      '0000:04:00.0 Refused NotOurs PhysicalFunction (vfs)',
+    );
+    const adopting = { ...makeVfs, allow: ['NotOurs' as const] };
+    expect(planText({ devices: [pinned], policies: [adopting] })).toContain('sriov_numvfs = 2');
+  });
+
   test('fewer VFs than wanted, and too many wanted', () => {
     const three = { ...makeVfs, virtualFunctions: 3 };
     expect(planText({ devices: [withVfs, vf(0), vf(1)], policies: [three] })).toMatch(/^0000:04:00.0 Refused PfHasVfs/);
