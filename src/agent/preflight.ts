@@ -26,7 +26,8 @@ export function createPreflight(parts: PreflightParts): Pick<ApplyContext, 'pref
   const look = async (addresses: ReadonlySet<string>): Promise<CheckInput> => {
     const ledger = parts.journal.ledger();
     const policies = policiesOfNode({ node: parts.node, policies: parts.policies() });
-    const observation = await parts.observer.observe({ policies, ledger, alsoInterested: [...addresses] });
+    const waiting = [...addresses];
+    const observation = await parts.observer.observe({ policies, ledger, alsoInterested: waiting, waiting });
     const use = await parts.kubelet.readUse();
     return {
       inventory: observation.inventory,

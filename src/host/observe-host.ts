@@ -39,6 +39,8 @@ export interface ObserveRequest {
   readonly ledger: Ledger;
   /** Devices that are looked at whether or not a policy selects them. */
   readonly alsoInterested?: readonly string[];
+  /** Devices whose transaction has begun and makes no kernel call now: it waits for this look. */
+  readonly waiting?: readonly string[];
 }
 
 /** What was seen. */
@@ -80,7 +82,7 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
     get sources() {
       return lastSources;
     },
-    async observe({ policies, ledger, alsoInterested = [] }) {
+    async observe({ policies, ledger, alsoInterested = [], waiting = [] }) {
       const scanned = await scanner.scan({
         wantSerialNumbers: policies.some((policy) => policy.devices.some((one) => one.serialNumbers.length > 0)),
         alsoList: new Set([
@@ -89,7 +91,8 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
         ]),
       });
       const interest = new Set([...devicesOfInterest(policies, scanned, ledger), ...alsoInterested]);
-      const guarded = await readInterest(scanned, interest, ledger, parts);
+      const excluded = stuckAddresses(scanned, ledger, new Set(waiting));
+      const guarded = await readInterest(scanned, interest, excluded, parts);
       const inventory = withGuarded(scanned, guarded);
       const proofs = await collectProofs({ ...parts.proofs, files, paths, inventory, interest, pause });
       const sources = readSources(inventory.kernel.release);
@@ -117,12 +120,12 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
   async function readInterest(
     inventory: Inventory,
     interest: ReadonlySet<string>,
-    ledger: Ledger,
+    excluded: ReadonlySet<string>,
     { readDeadline }: ObserverParts,
   ): ReturnType<typeof readGuarded> {
     if (worker === null) return { values: new Map(), stuck: [], unread: [] };
     const devices = [...interest].flatMap((address) => inventory.devices.get(address) ?? []);
-    return readGuarded(worker, paths, devices, { excluded: stuckAddresses(inventory, ledger), deadline: readDeadline });
+    return readGuarded(worker, paths, devices, { excluded, deadline: readDeadline });
   }
 }
 
@@ -137,11 +140,11 @@ function namedModules(policy: Policy): readonly string[] {
  * Members of groups in which a kernel call has not returned, or is being made now, with their PFs: their guarded attributes may block
  * as long as it does.
  */
-function stuckAddresses(inventory: Inventory, ledger: Ledger): ReadonlySet<string> {
+function stuckAddresses(inventory: Inventory, ledger: Ledger, waiting: ReadonlySet<string>): ReadonlySet<string> {
   const addresses = new Set<string>();
   for (const entry of ledger.entries.values()) {
-    if ((entry.state !== 'Stuck' && entry.state !== 'InTransaction') || entry.bootId !== inventory.kernel.bootId)
-      continue;
+    const busy = entry.state === 'Stuck' || (entry.state === 'InTransaction' && !waiting.has(entry.address));
+    if (!busy || entry.bootId !== inventory.kernel.bootId) continue;
     const device = inventory.devices.get(entry.address);
     const group = device?.iommuGroup ?? null;
     const members = group === null ? [entry.address] : (inventory.groups.get(group)?.members ?? []);

@@ -136,6 +136,13 @@ describe('what goes wrong', () => {
     expect(node.writes).toEqual([]);
   });
 
+  it('a module that is loaded first is no reason to look away from the device, nor for a second try', async () => {
+    const life = await nodeWith([]);
+    await node.setPolicies([nicPolicy, diskPolicy]);
+    expect([verdictOn(life, at.spareNic), verdictOn(life, at.spareDisk)]).toEqual(['Bound', 'Bound']);
+    expect(node.log.filter((line) => line.startsWith('warn'))).toEqual([]);
+  });
+
   it('a probe that fails is rolled back and tried ever more rarely; a mended policy at once', async () => {
     const life = await nodeWith([]);
     node.control.failProbe(at.spareNic, { errno: 'EIO' }, 'vfio-pci');

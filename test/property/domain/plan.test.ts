@@ -209,3 +209,45 @@ test('with unit Group a group lies in one resource at most', () => {
     { numRuns: 300 },
   );
 });
+
+test('frozen, or with policies that are not seen, nothing that is bound is touched', () => {
+  fc.assert(
+    fc.property(inputArbitrary, policiesArbitrary, (input, others) => {
+      const free = { ...input, inUse: { holders: [], unreadable: null } };
+      const bound = settle(free, hostDriverOf(input)).input;
+      const own = new Set(bound.ledger.entries.keys());
+      const enforced = bound.policies.policies;
+      const frozen = enforced.map((policy) => ({ ...policy, mode: 'DryRun' as const }));
+      const rivals = others.map((policy) => ({ ...policy, name: `other-${policy.name}`, priority: 9 }));
+      for (const policies of [
+        { complete: true, policies: [...frozen, ...rivals], why: null },
+        { complete: false, policies: [], why: 'unreadable' },
+        { complete: false, policies: rivals, why: 'unreadable' },
+      ]) {
+        const { transactions, decisions } = plan({ ...bound, policies });
+        for (const transaction of transactions)
+          for (const member of transaction.members) expect(own).not.toContain(member.identity.address);
+        for (const entry of bound.ledger.entries.values()) {
+          const decision = decisions.find((one) => one.address === entry.address);
+          expect([decision?.kind, decision?.policy]).toEqual(['Bound', entry.policy]);
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
+
+test('whatever policies come next, the host comes to rest again, with one decision for each device', () => {
+  fc.assert(
+    fc.property(inputArbitrary, policiesArbitrary, (input, next) => {
+      const hostDriver = hostDriverOf(input);
+      const free = { ...input, inUse: { holders: [], unreadable: null } };
+      const bound = settle(free, hostDriver).input;
+      const changed = settle({ ...bound, policies: { complete: true, policies: next, why: null } }, hostDriver).input;
+      expect(plan(changed).transactions).toEqual([]);
+      const decided = plan(changed).decisions.map((decision) => decision.address);
+      expect(new Set(decided).size).toBe(decided.length);
+    }),
+    { numRuns: 500 },
+  );
+});
