@@ -179,7 +179,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     const seen = await look(parts.policies());
     const planned = planRelease(address, seen.plan, seen.input);
     if ('refusal' in planned) return { ok: false, message: planned.refusal };
-    await kubelet.offer(withdraw(toPools(seen), planned.transaction));
+    await kubelet.offer(withdraw(toPools(seen), [planned.transaction]));
     const outcome = (await applyPlan([planned.transaction], apply, { onOutcome: noteOutcome })).get(
       planned.transaction.key,
     );
@@ -192,6 +192,31 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     pass: () => alone(pass),
     idle: () => alone(() => Promise.resolve()),
   };
+
+  /**
+   * Applies. A write may take a minute to count as stuck; meanwhile kubelet hears of everything else (an unplug, a node that is gone),
+   * and what has yet to change stays withdrawn whatever a look shows of it. A look that fails must not end the pass: the next one would
+   * take what is running for interrupted.
+   */
+  async function applyAndWatch(
+    transactions: readonly Transaction[],
+    policies: PolicySet,
+  ): Promise<ReadonlyMap<string, ApplyOutcome>> {
+    const running = new Map(transactions.map((transaction) => [transaction.key, transaction]));
+    const onOutcome = (transaction: Transaction, outcome: ApplyOutcome): void => {
+      running.delete(transaction.key);
+      noteOutcome(transaction, outcome);
+    };
+    const applying = applyPlan(transactions, apply, { onOutcome });
+    while (!(await endsWithin(applying, clock, healthInterval))) {
+      try {
+        await kubelet.offer(withdraw(toPools(await look(policies)), [...running.values()]));
+      } catch {
+        // Where it matters, the look after the last transaction says so.
+      }
+    }
+    return applying;
+  }
 
   /** Drops records of devices that are gone for good; where the disk refuses, the next pass tries again. */
   async function forget(addresses: readonly string[]): Promise<void> {
@@ -232,10 +257,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     if (first.plan.transactions.length > 0) {
       // What is about to change is offered to nobody any more before anything is written to it.
       await kubelet.offer(toPools(first));
-      const applying = applyPlan(first.plan.transactions, apply, { onOutcome: noteOutcome });
-      // A write may take a minute to count as stuck. Meanwhile kubelet hears of everything else: an unplug, a node that is gone.
-      while (!(await endsWithin(applying, clock, healthInterval))) await kubelet.offer(toPools(await look(policies)));
-      applied = await applying;
+      applied = await applyAndWatch(first.plan.transactions, policies);
       last = await look(policies);
       repeated = backOff(first.plan, last.plan, applied);
     }
@@ -260,14 +282,14 @@ function endsWithin(promise: Promise<unknown>, clock: Clock, milliseconds: numbe
   });
 }
 
-/** The pools without what a release is about to take out of them. */
-function withdraw(pools: readonly ResourcePool[], transaction: Transaction): readonly ResourcePool[] {
-  const going = new Set(transaction.members.map((member) => member.identity.address));
+/** The pools, with what transactions are about to change offered to nobody. */
+function withdraw(pools: readonly ResourcePool[], transactions: readonly Transaction[]): readonly ResourcePool[] {
+  const going = new Set(transactions.flatMap(({ members }) => members.map((member) => member.identity.address)));
   return pools.map((pool) => ({
     ...pool,
     devices: pool.devices.map((device) =>
       device.functions.some((fn) => going.has(fn.address))
-        ? { ...device, healthy: false, unhealthyBecause: 'it is being released' }
+        ? { ...device, healthy: false, unhealthyBecause: device.unhealthyBecause ?? 'it is about to change' }
         : device,
     ),
   }));

@@ -193,6 +193,23 @@ describe('what goes wrong', () => {
     expect(node.control.damage).toEqual([]);
   });
 
+  it('a look that fails while a write runs does not start another pass beside it', async () => {
+    const life = await nodeWith([]);
+    node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
+    node.beforeWrite = (path) => {
+      if (path.endsWith('/bind'))
+        node.beforeLook = () => {
+          throw new Error('the host cannot be read');
+        };
+    };
+    await node.setPolicies([nicPolicy], 50_000);
+    expect([life.agent.problem, node.log.filter((line) => !line.startsWith('info'))]).toEqual([null, []]);
+    node.control.failProbe(at.spareNic, null, 'vfio-pci');
+    node.beforeLook = () => undefined;
+    await node.clock.advance(10_000);
+    expect([verdictOn(life, at.spareNic), node.control.damage]).toEqual(['Bound', []]);
+  });
+
   it('a stuck call of an agent that was killed is waited for by the next', async () => {
     const first = await nodeWith([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
