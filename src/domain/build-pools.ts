@@ -2,6 +2,7 @@
 // be (held for release, unplugged, its node gone) stays in its resource as Unhealthy, so that kubelet's count and ours agree.
 import type { Decision } from './decision.ts';
 import { compareAddresses, type Device, type Inventory } from './device.ts';
+import { harmlessDrivers } from './judge-group.ts';
 import type { Ledger, LedgerEntry } from './ledger.ts';
 import { ownEntry, policiesInForce } from './ownership.ts';
 import type { Policy, ResourcePolicy } from './policy.ts';
@@ -100,7 +101,9 @@ function toAdvertised(
     ...companions.map((member) => toFunction(member.entry, member.device, false, input.nodes)),
   ].sort((a, b) => compareAddresses(a.address, b.address));
   const problem =
-    findProblem([...sorted, ...companions], input) ?? findMissingNode(sorted, groupNode, deviceNodes, input);
+    findProblem([...sorted, ...companions], input) ??
+    findHostDriver(group, input) ??
+    findMissingNode(sorted, groupNode, deviceNodes, input);
   return {
     id,
     healthy: problem === null,
@@ -123,6 +126,19 @@ function companionsOf(group: number | null, selected: readonly Member[], input: 
     if (entry.retained || ownEntry(input.ledger, input.inventory, device) === null) return [];
     return [{ entry, device, decision: input.decisions.find((decision) => decision.address === address) ?? null }];
   });
+}
+
+/** A member that went back to its host driver while others stay: the kernel lets nobody use the group. */
+function findHostDriver(group: number | null, { inventory, ledger }: PoolInput): string | null {
+  if (group === null) return null;
+  const ours = new Set([...ledger.entries.values()].map((entry) => entry.driver));
+  for (const address of inventory.groups.get(group)?.members ?? []) {
+    const device = inventory.devices.get(address);
+    if (device === undefined || device.driver === null || device.vfioDevice !== null) continue;
+    if (ours.has(device.driver) || harmlessDrivers.has(device.driver)) continue;
+    return `member ${address} of IOMMU group ${group} is on host driver ${device.driver}, so nobody can use the group`;
+  }
+  return null;
 }
 
 // From 6.1 on every bound device has a name in vfio-dev/; a node of that name exists only with CONFIG_VFIO_DEVICE_CDEV, and only a node

@@ -17,7 +17,7 @@ export interface JudgedGroup {
 }
 
 /** Drivers that never use the kernel's DMA API, so a member on one of them keeps its group viable (driver_managed_dma). */
-const harmlessDrivers: ReadonlySet<string> = new Set(['pci-stub', 'pcieport']);
+export const harmlessDrivers: ReadonlySet<string> = new Set(['pci-stub', 'pcieport']);
 
 /** Members that are not up for selection. */
 export interface Bystanders {

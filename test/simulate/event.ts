@@ -73,9 +73,23 @@ export function generateEvents(seed: number, count: number): readonly SimulatedE
     let left = random.fraction() * total;
     return kinds.find((kind) => (left -= eventKinds[kind]) < 0) ?? 'wait';
   };
-  const begin = (which: number): SimulatedEvent => ({ kind: 'setPolicy', which, what: 0, how: 0, atCall: null, wait: 2_000 });
+  const begin = (which: number): SimulatedEvent => ({
+    kind: 'setPolicy',
+    which,
+    what: 0,
+    how: 0,
+    atCall: null,
+    wait: 2_000,
+  });
   // Every machine loads its VFIO modules once; where that takes long, much can happen in between.
-  const slow: SimulatedEvent = { kind: 'hangModprobe', which: 0, what: 0, how: random.fraction() * 0.7, atCall: null, wait: 0 };
+  const slow: SimulatedEvent = {
+    kind: 'hangModprobe',
+    which: 0,
+    what: 0,
+    how: random.fraction() * 0.7,
+    atCall: null,
+    wait: 0,
+  };
   const first = [...(random.chance(0.3) ? [slow] : []), begin(random.fraction()), begin(random.fraction()), begin(0)];
   const rest = Array.from({ length: count - first.length }, () => {
     const kind = pick();
@@ -93,7 +107,10 @@ export function generateEvents(seed: number, count: number): readonly SimulatedE
       which: random.fraction(),
       what: random.fraction(),
       how: random.fraction(),
-      atCall: armable.has(kind) && (kind === 'kill' || random.chance(0.5)) ? 1 + random.below(kind === 'kill' ? 120 : 30) : null,
+      atCall:
+        armable.has(kind) && (kind === 'kill' || random.chance(0.5))
+          ? 1 + random.below(kind === 'kill' ? 120 : 30)
+          : null,
       wait,
     };
   });

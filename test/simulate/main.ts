@@ -54,10 +54,14 @@ async function runMany(count: number): Promise<number> {
     }
     if (performance.now() - told < 10_000) continue;
     told = performance.now();
-    print(`${seed - first + 1} histories held; to go on from here: npm run simulate -- --seed ${seed + 1} --histories ${first + count - seed - 1}${suffix}`);
+    print(
+      `${seed - first + 1} histories held; to go on from here: npm run simulate -- --seed ${seed + 1} --histories ${first + count - seed - 1}${suffix}`,
+    );
   }
   const seconds = (performance.now() - begun) / 1000;
-  print(`${count} histories from seed ${first} held in ${seconds.toFixed(0)} s (${((1000 * seconds) / count).toFixed(0)} ms each)`);
+  print(
+    `${count} histories from seed ${first} held in ${seconds.toFixed(0)} s (${((1000 * seconds) / count).toFixed(0)} ms each)`,
+  );
   for (const line of tellTally(tally, count)) print(line);
   const missing = missingKinds(tally);
   if (missing.length > 0 && count >= 100) print(`NOT ONE of: ${missing.join(', ')}`);

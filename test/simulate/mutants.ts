@@ -237,4 +237,3 @@ function withLease(worker: KernelWorker, change: (lease: WorkerLease) => WorkerL
     close: () => worker.close(),
   };
 }
-

@@ -1,9 +1,9 @@
 // Makes events happen. Each finds for itself what it can be done to now; where there is nothing, nothing happens and nothing is counted.
 import { call, devicePlugin } from '../../src/kubelet/contracts.ts';
-import { GrpcError } from '../../src/kubelet/ports.ts';
-import type { ChildSpec, PciSpec } from '../../src/simulation/kernel/spec.ts';
 import type { SimulatedEvent } from './event.ts';
+import { Faults } from './fault-events.ts';
 import { Hands } from './hands.ts';
+import { Hardware } from './hardware-events.ts';
 import { Pods } from './pods.ts';
 import { policyTemplates, policyText } from './policy-templates.ts';
 import { isVfio, membersOf } from './watch.ts';
@@ -11,32 +11,21 @@ import type { Use } from './watch.ts';
 import { pluginDirectory, policyDirectory, stateDirectory } from './world.ts';
 import type { World } from './world.ts';
 
-const proofSources = [
-  /^\/proc\/1\/mountinfo$/,
-  /^\/proc\/1\/net\/route$/,
-  /^\/proc\/1\/net\/ipv6_route$/,
-  /^\/proc\/1\/net\/fib_trie$/,
-  /^\/proc\/swaps$/,
-  /^\/run\/udev\/data/,
-  /^\/proc\/\d+\/fd$/,
-  /^\/proc\/fb$/,
-];
-const writing = new Set(['write', 'fsync', 'rename', 'mkdir', 'link', 'ftruncate', 'unlink']);
-
 /** What performs events on one world. */
 export class Stage {
   readonly pods: Pods;
   private readonly world: World;
   private readonly hands: Hands;
   private readonly foreigners: { readonly use: Use; close(): void }[] = [];
-  private readonly pulled: PciSpec[] = [];
-  private readonly mounts = new Map<string, string>();
-  private readonly routes = new Map<string, string>();
+  private readonly hardware: Hardware;
+  private readonly faults: Faults;
 
   constructor(world: World) {
     this.world = world;
     this.pods = new Pods(world);
     this.hands = new Hands(world);
+    this.hardware = new Hardware(world);
+    this.faults = new Faults(world);
   }
 
   /** Performs it now or arms it; says whether there was something to do. */
@@ -57,23 +46,12 @@ export class Stage {
   /** Takes all faults away and gives every device free. */
   async calm(): Promise<void> {
     const { world } = this;
-    const { control } = world.kernel;
     world.disarm();
     for (const name of this.pods.names) await this.pods.remove(name);
     while (this.foreigners.length > 0) this.closeForeigner(0);
-    world.fileFaults.clear();
-    world.failingWrites = null;
-    world.failingModprobe = false;
-    world.kubelet.faults.podResources = null;
-    world.kubelet.faults.register = null;
-    for (const address of world.machine.addresses) {
-      control.failProbe(address, null);
-      control.failProbe(address, null, 'vfio-pci');
-    }
-    for (const module of vfioModuleNames) control.hangModule(module, false);
-    for (const address of this.mounts.keys()) this.unmount(address);
-    for (const address of this.routes.keys()) this.unroute(address);
-    for (const name of [...world.watch.policies]) this.setPolicy(name, 0);
+    this.faults.end();
+    this.hardware.takeOutOfUse();
+    for (const name of world.watch.policies) this.setPolicy(name, 0);
     this.hands.undo();
     if (!world.kubeletRuns) await this.startKubelet();
   }
@@ -82,6 +60,10 @@ export class Stage {
     const { world } = this;
     await world.kubelet.start();
     world.kubeletRuns = true;
+  }
+
+  private tell(event: SimulatedEvent, what: string | null): void {
+    if (what !== null) this.done(event, what);
   }
 
   private done(event: SimulatedEvent, what: string): void {
@@ -97,12 +79,6 @@ export class Stage {
     const snapshot = control.snapshot();
     const present = world.machine.addresses.filter((address) => snapshot.drivers[address] !== undefined);
     const some = <Item>(items: readonly Item[]): Item | null => items[Math.floor(event.which * items.length)] ?? null;
-    const fault = (name: string, seconds: number, end: () => void): void => {
-      world.clock.after(1_000 + event.how * seconds * 1_000, () => {
-        end();
-        world.say(`${name} is over`);
-      });
-    };
     switch (event.kind) {
       case 'wait':
         return this.done(event, '');
@@ -126,15 +102,6 @@ export class Stage {
         files.put(`${policyDirectory}/${name}.yaml`, event.what < 0.5 ? 'spec: [' : '{"kind": "VfioPolicy"}');
         return this.done(event, name);
       }
-      case 'hidePolicies':
-        world.fileFaults.set('policies', (operation, path) =>
-          path === policyDirectory && operation === 'scandir' ? (event.what < 0.5 ? 'EACCES' : 'ENOENT') : null,
-        );
-        fault('the policies are hidden', 60, () => {
-          world.fileFaults.delete('policies');
-          watch.policiesSince = world.clock.monotonic();
-        });
-        return this.done(event, '');
       case 'createPod': {
         if (!world.kubeletRuns) return;
         const resources = [...kubelet.resources()].filter(([, count]) => count.allocatable > 0);
@@ -204,131 +171,29 @@ export class Stage {
           control.reboot();
           files.drop(stateDirectory);
         });
+      case 'unplug':
+      case 'replug':
+      case 'replugElsewhere':
+      case 'replace':
+      case 'mount':
+      case 'unmount':
+      case 'route':
+      case 'unroute':
+        return this.tell(event, this.hardware.perform(event));
+      case 'hidePolicies':
       case 'fillDisk':
-      case 'readOnlyDisk': {
-        const errno = event.kind === 'fillDisk' ? 'ENOSPC' : 'EROFS';
-        world.fileFaults.set('disk', (operation, path) => {
-          if (!path.startsWith(stateDirectory) || !writing.has(operation)) return null;
-          world.tally.add(`${errno} answers`);
-          return operation === 'write' && errno === 'ENOSPC' ? { errno, written: Math.floor(event.what * 200) } : errno;
-        });
-        fault('the disk fault', 40, () => world.fileFaults.delete('disk'));
-        return this.done(event, '');
-      }
+      case 'readOnlyDisk':
       case 'failProbe':
       case 'lieProbe':
-      case 'hangProbe': {
-        const address = some(world.machine.addresses);
-        if (address === null) return;
-        const kind = event.kind === 'failProbe' ? { errno: 'EIO' } : event.kind === 'lieProbe' ? 'lie' : 'hang';
-        const driver = event.what < 0.6 ? 'vfio-pci' : '*';
-        control.failProbe(address, kind, driver);
-        if (driver === '*') watch.bare.add(address);
-        watch.disturbances += 1;
-        // Half of what hangs does so past the deadline of a write.
-        const seconds = event.kind === 'hangProbe' && event.how > 0.4 ? 200 : 40;
-        fault(`the fault of ${address}`, seconds, () => control.failProbe(address, null, driver));
-        return this.done(event, `${address} on ${driver}`);
-      }
+      case 'hangProbe':
       case 'failWrites':
-        world.failingWrites = { left: 1 + Math.floor(event.what * 3), errno: event.how < 0.5 ? 'EIO' : 'ENODEV' };
-        watch.disturbances += 1;
-        return this.done(event, '');
       case 'failModprobe':
-        world.failingModprobe = true;
-        fault('modprobe fails', 20, () => (world.failingModprobe = false));
-        return this.done(event, '');
-      case 'hangModprobe': {
-        const module = some(vfioModuleNames);
-        if (module === null) return;
-        control.hangModule(module, true);
-        fault(`loading ${module} hangs`, 150, () => control.hangModule(module, false));
-        return this.done(event, module);
-      }
-      case 'unplug': {
-        const address = some(present.filter((one) => !this.world.machine.critical.includes(one)));
-        if (address === null || this.mounts.has(address) || this.routes.has(address)) return;
-        this.done(event, address);
-        this.unplug(address);
-        return;
-      }
-      case 'replug': {
-        const spec = some(this.pulled);
-        if (spec === null || snapshot.drivers[spec.address] !== undefined) return;
-        this.done(event, spec.address);
-        return this.plug(spec, spec);
-      }
-      case 'replugElsewhere': {
-        const spec = some(this.pulled);
-        if (spec === null || event.what < 0.1) return;
-        const address = `${spec.address.slice(0, 8)}1${Math.floor(event.what * 8)}.0`;
-        if (world.slots.has(address) || snapshot.drivers[address] !== undefined) return;
-        this.done(event, `${spec.address} at ${address}`);
-        return this.plug({ ...spec, address, group: event.how < 0.5 ? `group moved ${address}` : (spec.group ?? null) }, spec);
-      }
-      case 'replace': {
-        const spec = some(this.pulled);
-        if (spec === null || snapshot.drivers[spec.address] !== undefined) return;
-        this.done(event, spec.address);
-        const { children: _, sriov: __, ...plain } = spec;
-        return this.plug({ ...plain, vendor: '1234', device: '11e8', class: '00ff00' }, spec);
-      }
-      case 'mount': {
-        const found = some(
-          present.flatMap((address) => {
-            const block = blockOf(world.slots.get(address));
-            const free = snapshot.drivers[address] === 'nvme' && !this.mounts.has(address);
-            return block === null || !free ? [] : [{ address, block }];
-          }),
-        );
-        if (found === null || world.machine.critical.includes(found.address)) return;
-        const target = `/mnt/${found.block.name}`;
-        control.mount({ number: found.block.number, source: `/dev/${found.block.name}`, target, type: 'xfs' });
-        this.mounts.set(found.address, target);
-        watch.critical.set(found.address, watch.since(`${found.block.name} is mounted on ${target}`));
-        watch.disturbances += 1;
-        return this.done(event, `${found.address} on ${target}`);
-      }
-      case 'unmount': {
-        const address = some([...this.mounts.keys()]);
-        if (address === null) return;
-        this.unmount(address);
-        return this.done(event, address);
-      }
-      case 'route': {
-        const found = some(
-          present.flatMap((address) => {
-            const name = interfaceOf(world.slots.get(address));
-            const driver = snapshot.drivers[address] ?? null;
-            return name === null || driver === null || isVfio(driver) || this.routes.has(address) ? [] : [{ address, name }];
-          }),
-        );
-        if (found === null) return;
-        this.routes.set(found.address, found.name);
-        this.setRoutes();
-        watch.critical.set(found.address, watch.since(`${found.name} has a default route`));
-        watch.disturbances += 1;
-        return this.done(event, `${found.address} by ${found.name}`);
-      }
-      case 'unroute': {
-        const address = some([...this.routes.keys()]);
-        if (address === null) return;
-        this.unroute(address);
-        return this.done(event, address);
-      }
-      case 'hideProof': {
-        const source = some(proofSources);
-        if (source === null) return;
-        const errno = event.what < 0.5 ? 'EACCES' : 'ENOENT';
-        world.fileFaults.set('proof', (_operation, path) => {
-          if (!source.test(path)) return null;
-          world.tally.add('proofs not to be read');
-          return errno;
-        });
-        watch.disturbances += 1;
-        fault(`${source.source} is hidden`, 30, () => world.fileFaults.delete('proof'));
-        return this.done(event, `${source.source} ${errno}`);
-      }
+      case 'hangModprobe':
+      case 'hideProof':
+      case 'failPodResources':
+      case 'failRegister':
+      case 'jumpClock':
+        return this.tell(event, this.faults.perform(event));
       case 'restartKubelet':
         if (!world.kubeletRuns) return;
         this.done(event, '');
@@ -353,23 +218,12 @@ export class Stage {
         this.done(event, `${id} of ${resource ?? ''}`);
         return this.askStale(socket, id);
       }
-      case 'failPodResources':
-        kubelet.faults.podResources = new GrpcError('Internal', 'the pod cache is not ready');
-        fault('PodResources fails', 30, () => (kubelet.faults.podResources = null));
-        return this.done(event, '');
-      case 'failRegister':
-        kubelet.faults.register = new GrpcError('Unavailable', 'not yet');
-        fault('Register fails', 20, () => (kubelet.faults.register = null));
-        return this.done(event, '');
-      case 'jumpClock': {
-        const by = Math.round((event.what - 0.5) * 2 * 86_400_000);
-        world.clock.jump(by);
-        return this.done(event, `by ${by} ms`);
-      }
       case 'unbindByHand':
       case 'bindByHand':
       case 'overrideByHand': {
-        const address = some(present.filter((one) => !watch.critical.has(one) && !world.machine.critical.includes(one)));
+        const address = some(
+          present.filter((one) => !watch.critical.has(one) && !world.machine.critical.includes(one)),
+        );
         if (address === null || [...watch.uses].some((use) => use.addresses.includes(address))) return;
         if (membersOf(snapshot, address).some((one) => watch.critical.has(one))) return;
         if (this.hands.perform(event.kind, address)) this.done(event, address);
@@ -395,54 +249,12 @@ export class Stage {
     one.close();
   }
 
-  private unplug(address: string): void {
-    const { world } = this;
-    const spec = world.slots.get(address);
-    if (spec === undefined || !('vendor' in spec)) return;
-    world.slots.delete(address);
-    world.watch.disturbances += 1;
-    this.pulled.push(spec);
-    world.kernel.control.unplug(address);
-  }
-
-  private plug(spec: PciSpec, was: PciSpec): void {
-    const { world } = this;
-    this.pulled.splice(this.pulled.indexOf(was), 1);
-    world.watch.replugged.add(spec.address);
-    world.slots.set(spec.address, spec);
-    world.watch.disturbances += 1;
-    world.watch.foreign.delete(spec.address);
-    world.kernel.control.plug(spec);
-    // Beside an open group the kernel gives it to no host driver.
-    if ((world.kernel.control.snapshot().drivers[spec.address] ?? null) === null) world.watch.bare.add(spec.address);
-  }
-
-  private unmount(address: string): void {
-    this.world.kernel.control.unmount(this.mounts.get(address) ?? '');
-    this.mounts.delete(address);
-    this.world.watch.critical.delete(address);
-    this.world.watch.disturbances += 1;
-  }
-
-  private unroute(address: string): void {
-    this.routes.delete(address);
-    this.setRoutes();
-    this.world.watch.critical.delete(address);
-    this.world.watch.disturbances += 1;
-  }
-
-  private setRoutes(): void {
-    const own = this.world.machine.spec.routes ?? [];
-    const added = [...this.routes.values()].map((name) => ({ ...own[0], family: 4 as const, destination: 'default', interface: name }));
-    this.world.kernel.control.setRoutes([...own, ...added]);
-  }
-
   /** The machine goes down and comes up again. */
   private async down(event: SimulatedEvent, how: () => void): Promise<void> {
     const { world } = this;
-    const { watch, kernel } = world;
+    const { watch } = world;
     world.endLife('the machine went down', event.how * 10_000);
-    for (const module of vfioModuleNames) kernel.control.hangModule(module, false);
+    this.faults.endHangs();
     this.pods.allDown();
     this.foreigners.splice(0);
     watch.uses.clear();
@@ -450,8 +262,7 @@ export class Stage {
     watch.disturbed.clear();
     watch.replugged.clear();
     watch.disturbances += 1;
-    for (const address of [...this.mounts.keys()]) this.unmount(address);
-    for (const address of [...this.routes.keys()]) this.unroute(address);
+    this.hardware.takeOutOfUse();
     how();
     this.hands.forget();
     if (world.kubeletRuns) this.stopKubelet(1_000 + event.which * 10_000);
@@ -473,25 +284,10 @@ export class Stage {
       () => {
         world.tally.add('stale ids answered');
         const driver = world.kernel.control.snapshot().drivers[id];
-        if (!isVfio(driver)) world.watch.violate(`Allocate of ${id} was answered while it is on ${driver ?? 'no driver'}`);
+        if (!isVfio(driver))
+          world.watch.violate(`Allocate of ${id} was answered while it is on ${driver ?? 'no driver'}`);
       },
       () => world.tally.add('stale ids refused'),
     );
   }
-}
-
-const vfioModuleNames = ['vfio_pci', 'mlx5_vfio_pci', 'nvgrace_gpu_vfio_pci', 'e1000e_vfio_pci'];
-
-function childrenOf(spec: unknown): readonly ChildSpec[] {
-  return (spec as { readonly children?: readonly ChildSpec[] } | undefined)?.children ?? [];
-}
-
-function blockOf(spec: unknown): { readonly name: string; readonly number: string } | null {
-  const disk = childrenOf(spec).find((child) => child.kind === 'nvme');
-  return disk?.kind === 'nvme' ? (disk.namespaces[0] ?? null) : null;
-}
-
-function interfaceOf(spec: unknown): string | null {
-  const net = childrenOf(spec).find((child) => child.kind === 'net');
-  return net?.kind === 'net' ? net.name : null;
 }

@@ -115,7 +115,9 @@ export class Pods {
     for (const address of addresses) {
       const group = snapshot.groups[address];
       if (!isVfio(snapshot.drivers[address]))
-        watch.violate(`${pod.name} was started with ${address}, which is on ${snapshot.drivers[address] ?? 'no driver'}`);
+        watch.violate(
+          `${pod.name} was started with ${address}, which is on ${snapshot.drivers[address] ?? 'no driver'}`,
+        );
       if (pod.was.get(address) !== undefined && describe(slots.get(address)) !== describe(pod.was.get(address)))
         watch.violate(`${pod.name} was started with ${address}, where another device is now`);
       wanted.add(`/dev/vfio/${group ?? ''}`);

@@ -13,7 +13,12 @@ export const policyTemplates: Readonly<Record<string, readonly PolicySpec[]>> = 
     { devices: classes, iommuGroup: 'BindCompanions' },
     { devices: classes, resource: resource('any', 'Function') },
     { devices: classes, iommuGroup: 'BindCompanions', mode: 'DryRun', resource: resource('any', 'Group') },
-    { devices: classes, iommuGroup: 'BindCompanions', driver: { name: 'vfio-pci' }, resource: resource('any', 'Group') },
+    {
+      devices: classes,
+      iommuGroup: 'BindCompanions',
+      driver: { name: 'vfio-pci' },
+      resource: resource('any', 'Group'),
+    },
   ],
   nics: [
     {

@@ -106,7 +106,9 @@ function unsettled(world: World): readonly string[] {
   const waiting = new Set(['Held', 'Failed', 'Stuck', 'Quarantined', 'Bind', 'Release']);
   return report.plan.decisions.flatMap((decision) => {
     const { disturbed } = world.watch;
-    const group = report.plan.decisions.filter((one) => one.iommuGroup !== null && one.iommuGroup === decision.iommuGroup);
+    const group = report.plan.decisions.filter(
+      (one) => one.iommuGroup !== null && one.iommuGroup === decision.iommuGroup,
+    );
     const hands = disturbed.has(decision.address) || group.some((one) => disturbed.has(one.address));
     return waiting.has(decision.kind) && !hands ? [`${decision.address} ${decision.kind}: ${decision.message}`] : [];
   });

@@ -18,7 +18,10 @@ export function tellTally(tally: Tally, histories: number): readonly string[] {
 
 /** Deaths of the agent by SIGKILL, power or reboot. */
 export function crashes(tally: Tally): number {
-  return ['kill', 'powerCut', 'reboot', 'rebootWithoutJournal'].reduce((sum, kind) => sum + tally.get(`event ${kind}`), 0);
+  return ['kill', 'powerCut', 'reboot', 'rebootWithoutJournal'].reduce(
+    (sum, kind) => sum + tally.get(`event ${kind}`),
+    0,
+  );
 }
 
 /** Kinds of events of which there was not one. */

@@ -94,7 +94,7 @@ export class Watch {
   /** The policy files were changed, or can be read again. */
   policiesMoved(): void {
     this.intents += 1;
-    this.policiesSince = this.clock.monotonic();
+    if (Number.isFinite(this.policiesSince)) this.policiesSince = this.clock.monotonic();
   }
 
   violate(what: string): void {
@@ -125,7 +125,7 @@ export class Watch {
 
   /** A new life knows nothing of the phases of the last. */
   onStart(): void {
-    this.policiesSince = this.clock.monotonic();
+    if (Number.isFinite(this.policiesSince)) this.policiesSince = this.clock.monotonic();
     this.phases.clear();
     this.passBegun = null;
     this.lookMoment = 0;
@@ -148,7 +148,8 @@ export class Watch {
     };
     const group = membersOf(snapshot, address);
     const writer = this.stillWriting(group, pid);
-    if (writer !== null) this.violate(`${write.action} of ${address} while process ${writer} has not returned from the kernel`);
+    if (writer !== null)
+      this.violate(`${write.action} of ${address} while process ${writer} has not returned from the kernel`);
     this.writers.set(pid, { address, boot: this.bootId });
     const touched = write.action === 'sriov_numvfs' ? virtualFunctionsOf(this.kernel, address) : group;
     for (const use of this.uses) {
@@ -159,11 +160,13 @@ export class Watch {
     if (write.action === 'unbind' && !isVfio(driver)) {
       for (const one of group) {
         const why = this.critical.get(one);
-        if (why !== undefined && told(why)) this.violate(`${address} is taken from ${driver ?? 'no driver'} while ${one}: ${why.what}`);
+        if (why !== undefined && told(why))
+          this.violate(`${address} is taken from ${driver ?? 'no driver'} while ${one}: ${why.what}`);
       }
     }
     const foreign = this.foreign.get(address);
-    if (foreign !== undefined && told(foreign)) this.violate(`${write.action} of ${address}, which is not ours: ${foreign.what}`);
+    if (foreign !== undefined && told(foreign))
+      this.violate(`${write.action} of ${address}, which is not ours: ${foreign.what}`);
   }
 
   /** The kernel has answered that process. */
@@ -179,15 +182,15 @@ export class Watch {
     this.passBegun = null;
     if (begun?.known !== true) return;
     for (const decision of report.plan.decisions) {
-      if (decision.kind === 'Bound')
-        this.settled.set(decision.address, begun);
+      if (decision.kind === 'Bound') this.settled.set(decision.address, begun);
     }
   }
 
   /** After every event: what must hold at every moment. */
   check(): void {
     const { drivers } = this.kernel.control.snapshot();
-    for (const use of this.uses) if (use.addresses.every((address) => drivers[address] === undefined)) this.uses.delete(use);
+    for (const use of this.uses)
+      if (use.addresses.every((address) => drivers[address] === undefined)) this.uses.delete(use);
     const { damage } = this.kernel.control;
     if (damage.length > 0 && this.excused === 0) this.violate(`damage: ${damage.map((one) => one.message).join('; ')}`);
   }
@@ -241,11 +244,23 @@ export class Watch {
     for (const [address, driver] of Object.entries(snapshot.drivers)) {
       if (isVfio(driver) && !entries.has(address) && !this.foreign.has(address) && !this.disturbed.has(address))
         problems.push(`${address} is on ${driver ?? ''} and nobody knows why`);
-      if ((snapshot.overrides[address] ?? null) !== null && !isVfio(driver) && !this.foreign.has(address) && !this.disturbed.has(address) && entries.get(address)?.state === undefined)
+      if (
+        (snapshot.overrides[address] ?? null) !== null &&
+        !isVfio(driver) &&
+        !this.foreign.has(address) &&
+        !this.disturbed.has(address) &&
+        entries.get(address)?.state === undefined
+      )
         problems.push(`${address} has driver_override ${snapshot.overrides[address] ?? ''} left behind`);
     }
     for (const [address, entry] of entries) {
-      if (entry.state !== 'Taken' || entry.driver === null || entry.retained || this.disturbed.has(address) || this.replugged.has(address))
+      if (
+        entry.state !== 'Taken' ||
+        entry.driver === null ||
+        entry.retained ||
+        this.disturbed.has(address) ||
+        this.replugged.has(address)
+      )
         continue;
       const driver = snapshot.drivers[address];
       if (driver !== undefined && driver !== entry.driver && this.modalias(address) === entry.modalias)
@@ -276,6 +291,8 @@ function parseWrite(path: string, text: string): { readonly address: string; rea
   const ofDriver = /^\/sys\/bus\/\w+\/drivers\/[^/]+\/(bind|unbind)$/.exec(path);
   if (ofDriver !== null) return { address: text.trim(), action: ofDriver[1] ?? '' };
   if (/^\/sys\/bus\/\w+\/drivers_probe$/.test(path)) return { address: text.trim(), action: 'drivers_probe' };
-  const ofDevice = /^\/sys\/bus\/\w+\/devices\/([^/]+)\/(driver_override|sriov_numvfs|sriov_drivers_autoprobe)$/.exec(path);
+  const ofDevice = /^\/sys\/bus\/\w+\/devices\/([^/]+)\/(driver_override|sriov_numvfs|sriov_drivers_autoprobe)$/.exec(
+    path,
+  );
   return ofDevice === null ? null : { address: ofDevice[1] ?? '', action: ofDevice[2] ?? '' };
 }

@@ -5,13 +5,10 @@ import { openPolicyDirectory } from '../../src/agent/policy-directory.ts';
 import { startAgent } from '../../src/agent/start-agent.ts';
 import type { Agent } from '../../src/agent/start-agent.ts';
 import { hostPaths } from '../../src/host/host-paths.ts';
-import type { JournalRecord } from '../../src/host/journal-record.ts';
 import { createHostObserver } from '../../src/host/observe-host.ts';
-import type { KernelWorker } from '../../src/host/ports.ts';
 import type { Grpc } from '../../src/kubelet/ports.ts';
 import { createAgentMetrics } from '../../src/runtime/agent-metrics.ts';
-import type { Logger } from '../../src/runtime/logger.ts';
-import type { Files, LogFile, Processes } from '../../src/runtime/ports.ts';
+import type { CommandResult, Files } from '../../src/runtime/ports.ts';
 import type { DeviceSpec } from '../../src/simulation/kernel/spec.ts';
 import { KubeletStandIn } from '../../src/simulation/kubelet-stand-in.ts';
 import type { MemoryFiles } from '../../src/simulation/memory-files.ts';
@@ -30,6 +27,7 @@ import type { VirtualClock } from '../../src/simulation/virtual-clock.ts';
 import { createMortalGrpc } from './mortal-grpc.ts';
 import type { Mutation } from './mutation.ts';
 import type { Tally } from './tally.ts';
+import { createTellingLogger, tapJournal, tapProcesses, tapWorker, tellRecord } from './taps.ts';
 import { Watch } from './watch.ts';
 
 export const stateDirectory = '/var/lib/vfio-operator';
@@ -100,7 +98,12 @@ export class World {
     this.tell = tell;
     const groups = 4 + this.random.below(3);
     const release = this.random.pick(releases);
-    this.machine = createRandomNode(this.random.fork(), { devices: groups + 4 + this.random.below(3), groups, release, usedDisks: 0.35 });
+    this.machine = createRandomNode(this.random.fork(), {
+      devices: groups + 4 + this.random.below(3),
+      groups,
+      release,
+      usedDisks: 0.35,
+    });
     this.kernel = createSimulatedKernel({ spec: this.machine.spec, clock: this.clock, random: this.random.fork() });
     this.kernel.agent.kill();
     this.files = this.kernel.files;
@@ -141,7 +144,8 @@ export class World {
   /** Starts the agent if it does not run and its time has come. */
   keepAlive(): void {
     if (this.life?.failed !== undefined && this.life.failed !== null) this.endLife('it could not start', 5_000);
-    if (this.life !== null && !this.life.process.alive) this.endLife('it was killed', this.restartAt - this.clock.monotonic());
+    if (this.life !== null && !this.life.process.alive)
+      this.endLife('it was killed', this.restartAt - this.clock.monotonic());
     if (this.life !== null || this.clock.monotonic() < this.restartAt) return;
     this.life = this.begin();
   }
@@ -174,7 +178,10 @@ export class World {
     });
     endings.push(() => mortal.end());
     const grpc = this.mutation.grpc?.(mortal.grpc) ?? mortal.grpc;
-    const journaled = this.tapJournal(process.files);
+    const journaled = tapJournal(process.files, stateDirectory, (record) => {
+      this.watch.onJournal(record);
+      this.say(`  journal ${tellRecord(record)}`);
+    });
     const files = this.mutation.files?.(journaled) ?? journaled;
     this.run(life, process, files, grpc).catch((error: unknown) => {
       life.failed = error instanceof Error ? error.message : String(error);
@@ -186,7 +193,14 @@ export class World {
 
   private async run(life: Life, process: AgentProcess, files: Files, grpc: Grpc): Promise<void> {
     const { clock, sockets } = process;
-    const worker = this.mutation.worker?.(this.tapWorker(process.worker)) ?? this.tapWorker(process.worker);
+    const tapped = tapWorker(process.worker, {
+      onBegin: (pid) => (this.writer = pid),
+      onEnd: (pid, stuck) => {
+        if (stuck) this.tally.add('stuckWrites');
+        else this.watch.onReturned(pid);
+      },
+    });
+    const worker = this.mutation.worker?.(tapped) ?? tapped;
     const paths = hostPaths();
     const disks = createSimulatedDisks(this.files);
     const inner = createHostObserver({
@@ -198,7 +212,7 @@ export class World {
       mayLoad: true,
       readDeadline: 5_000,
     });
-    const tapped: typeof inner = {
+    const heard: typeof inner = {
       get sources() {
         return inner.sources;
       },
@@ -209,12 +223,13 @@ export class World {
     };
     const bootId = files.readText('/proc/sys/kernel/random/boot_id').trim();
     this.knownBoot = bootId;
-    const logger = this.logger();
+    const logger = createTellingLogger((line) => this.say(line));
+    const processes = tapProcesses(process.processes, (command) => this.onCommand(command));
     const metrics = createAgentMetrics();
     const random = this.random.fork();
     life.agent = await startAgent({
-      machine: { files, clock, random, processes: this.tapModprobe(process.processes), sockets, worker, paths },
-      observer: this.mutation.observer?.(tapped) ?? tapped,
+      machine: { files, clock, random, processes, sockets, worker, paths },
+      observer: this.mutation.observer?.(heard) ?? heard,
       node: { name: 'node-1', labels: {} },
       logger,
       metrics,
@@ -294,97 +309,18 @@ export class World {
     return errno;
   }
 
+  private onCommand(command: string): CommandResult | null {
+    this.say(`  ${command}`);
+    if (!this.failingModprobe) return null;
+    this.tally.add('failedModprobes');
+    return { code: 1, stdout: '', stderr: 'modprobe: ERROR: could not insert: Exec format error', timedOut: false };
+  }
+
   private fileFault(operation: string, path: string): ReturnType<FileFault> {
     for (const fault of this.fileFaults.values()) {
       const found = fault(operation, path);
       if (found !== null) return found;
     }
     return null;
-  }
-
-  /** Hears every record that the agent hands to the disk. */
-  private tapJournal(files: Files): Files {
-    const tap = (log: LogFile): LogFile => ({
-      ...log,
-      append: (text) => {
-        for (const line of text.split('\n')) {
-          const json = line.slice(line.indexOf(' ') + 1);
-          if (!json.startsWith('{')) continue;
-          const record = JSON.parse(json) as JournalRecord;
-          this.watch.onJournal(record);
-          this.say(`  journal ${tellRecord(record)}`);
-        }
-        return log.append(text);
-      },
-    });
-    return {
-      ...files,
-      openLog: async (path, options) => {
-        const log = await files.openLog(path, options);
-        return path.startsWith(`${stateDirectory}/journal`) ? tap(log) : log;
-      },
-    };
-  }
-
-  /** Knows which process makes the write that comes. */
-  private tapWorker(worker: KernelWorker): KernelWorker {
-    return {
-      lease: async () => {
-        const lease = await worker.lease();
-        return {
-          worker: lease.worker,
-          write: async (path, text, deadline) => {
-            this.writer = lease.worker.pid;
-            const outcome = await lease.write(path, text, deadline);
-            if (outcome.outcome === 'Stuck') this.tally.add('stuckWrites');
-            else this.watch.onReturned(lease.worker.pid);
-            return outcome;
-          },
-          release: () => lease.release(),
-        };
-      },
-      read: (paths, deadline) => worker.read(paths, deadline),
-      get abandoned() {
-        return worker.abandoned;
-      },
-      close: () => worker.close(),
-    };
-  }
-
-  private tapModprobe(processes: Processes): Processes {
-    return {
-      self: processes.self,
-      run: async (file, args, options) => {
-        this.say(`  ${[file, ...args].join(' ')}`);
-        if (!this.failingModprobe) return processes.run(file, args, options);
-        this.tally.add('failedModprobes');
-        return { code: 1, stdout: '', stderr: 'modprobe: ERROR: could not insert: Exec format error', timedOut: false };
-      },
-    };
-  }
-
-  private logger(): Logger {
-    const log = (level: string) => (fields: object, message: string) => {
-      if (level !== 'debug') this.say(`  agent ${level}: ${message} ${JSON.stringify(fields).slice(0, 300)}`);
-    };
-    const logger: Logger = {
-      debug: log('debug'),
-      info: log('info'),
-      warn: log('warn'),
-      error: log('error'),
-      child: () => logger,
-    };
-    return logger;
-  }
-}
-
-function tellRecord(record: JournalRecord): string {
-  switch (record.type) {
-    case 'Begun':
-      return `#${record.id} ${record.transaction.kind} of ${record.transaction.members.map((one) => one.identity.address).join(', ')}`;
-    case 'StepBegun':
-      return `#${record.id} ${record.direction} ${JSON.stringify(record.step)}`;
-    default:
-      return JSON.stringify(record).slice(0, 200);
   }
 }

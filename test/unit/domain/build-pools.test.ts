@@ -42,6 +42,17 @@ function pools(
 describe('a bound device', () => {
   const nic = bound('0000:01:00.0', { numaNode: 1, physicalFunction: '0000:00:05.0' });
 
+  test('is unhealthy while a member of its group is on a host driver', () => {
+    const mate = aDevice({ address: '0000:01:00.1', vendor: '10de', driver: 'nouveau', iommuGroup: 7 });
+    const frozen = [{ ...policy, mode: 'DryRun' as const }];
+    const [pool] = pools([nic, mate], [offered(nic)], { policies: frozen });
+    expect(pool?.devices.map(({ unhealthyBecause }) => unhealthyBecause)).toEqual([
+      'member 0000:01:00.1 of IOMMU group 7 is on host driver nouveau, so nobody can use the group',
+    ]);
+    const stubbed = { ...mate, driver: 'pci-stub' };
+    expect(pools([nic, stubbed], [offered(nic)], { policies: frozen })[0]?.devices[0]?.healthy).toBe(true);
+  });
+
   test('is healthy, with all that Allocate needs', () => {
     expect(pools([nic], [offered(nic)])).toEqual([
       {

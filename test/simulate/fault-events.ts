@@ -1,0 +1,144 @@
+// What fails for a while and then works again: disk, sources of proof, policy directory, probes, modprobe, kernel writes, kubelet's
+// services; and the wall clock, which jumps.
+import { GrpcError } from '../../src/kubelet/ports.ts';
+import type { SimulatedEvent } from './event.ts';
+import { policyDirectory, stateDirectory } from './world.ts';
+import type { World } from './world.ts';
+
+const proofSources = [
+  /^\/proc\/1\/mountinfo$/,
+  /^\/proc\/1\/net\/route$/,
+  /^\/proc\/1\/net\/ipv6_route$/,
+  /^\/proc\/1\/net\/fib_trie$/,
+  /^\/proc\/swaps$/,
+  /^\/run\/udev\/data/,
+  /^\/proc\/\d+\/fd$/,
+  /^\/proc\/fb$/,
+];
+const writing = new Set(['write', 'fsync', 'rename', 'mkdir', 'link', 'ftruncate', 'unlink']);
+const vfioModuleNames = ['vfio_pci', 'mlx5_vfio_pci', 'nvgrace_gpu_vfio_pci', 'e1000e_vfio_pci'];
+
+/** The faults of one world. */
+export class Faults {
+  private readonly world: World;
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** Everything works again. */
+  end(): void {
+    const { world } = this;
+    world.fileFaults.clear();
+    world.watch.policiesSince = world.clock.monotonic();
+    world.failingWrites = null;
+    world.failingModprobe = false;
+    world.kubelet.faults.podResources = null;
+    world.kubelet.faults.register = null;
+    for (const address of world.machine.addresses) {
+      world.kernel.control.failProbe(address, null);
+      world.kernel.control.failProbe(address, null, 'vfio-pci');
+    }
+    this.endHangs();
+  }
+
+  /** No module hangs in its loading. */
+  endHangs(): void {
+    for (const module of vfioModuleNames) this.world.kernel.control.hangModule(module, false);
+  }
+
+  /** Begins it; what begins, or null where there is nothing that could fail. */
+  perform(event: SimulatedEvent): string | null {
+    const { world } = this;
+    const { watch, kubelet } = world;
+    const { control } = world.kernel;
+    const some = <Item>(items: readonly Item[]): Item | null => items[Math.floor(event.which * items.length)] ?? null;
+    const fault = (name: string, seconds: number, end: () => void): void => {
+      world.clock.after(1_000 + event.how * seconds * 1_000, () => {
+        end();
+        world.say(`${name} is over`);
+      });
+    };
+    switch (event.kind) {
+      case 'hidePolicies':
+        watch.policiesSince = Number.POSITIVE_INFINITY;
+        world.fileFaults.set('policies', (operation, path) =>
+          path === policyDirectory && operation === 'scandir' ? (event.what < 0.5 ? 'EACCES' : 'ENOENT') : null,
+        );
+        fault('the policies are hidden', 60, () => {
+          world.fileFaults.delete('policies');
+          watch.policiesSince = world.clock.monotonic();
+        });
+        return '';
+      case 'fillDisk':
+      case 'readOnlyDisk': {
+        const errno = event.kind === 'fillDisk' ? 'ENOSPC' : 'EROFS';
+        world.fileFaults.set('disk', (operation, path) => {
+          if (!path.startsWith(stateDirectory) || !writing.has(operation)) return null;
+          world.tally.add(`${errno} answers`);
+          return operation === 'write' && errno === 'ENOSPC' ? { errno, written: Math.floor(event.what * 200) } : errno;
+        });
+        fault('the disk fault', 40, () => world.fileFaults.delete('disk'));
+        return '';
+      }
+      case 'failProbe':
+      case 'lieProbe':
+      case 'hangProbe': {
+        const address = some(world.machine.addresses);
+        if (address === null) return null;
+        const kind = event.kind === 'failProbe' ? { errno: 'EIO' } : event.kind === 'lieProbe' ? 'lie' : 'hang';
+        const driver = event.what < 0.6 ? 'vfio-pci' : '*';
+        control.failProbe(address, kind, driver);
+        if (driver === '*') watch.bare.add(address);
+        watch.disturbances += 1;
+        // Half of what hangs does so past the deadline of a write.
+        const seconds = event.kind === 'hangProbe' && event.how > 0.4 ? 200 : 40;
+        fault(`the fault of ${address}`, seconds, () => control.failProbe(address, null, driver));
+        return `${address} on ${driver}`;
+      }
+      case 'failWrites':
+        world.failingWrites = { left: 1 + Math.floor(event.what * 3), errno: event.how < 0.5 ? 'EIO' : 'ENODEV' };
+        watch.disturbances += 1;
+        return '';
+      case 'failModprobe':
+        world.failingModprobe = true;
+        fault('modprobe fails', 20, () => (world.failingModprobe = false));
+        return '';
+      case 'hangModprobe': {
+        const module = some(vfioModuleNames);
+        if (module === null) return null;
+        control.hangModule(module, true);
+        fault(`loading ${module} hangs`, 150, () => control.hangModule(module, false));
+        return module;
+      }
+      case 'hideProof': {
+        const source = some(proofSources);
+        if (source === null) return null;
+        const errno = event.what < 0.5 ? 'EACCES' : 'ENOENT';
+        world.fileFaults.set('proof', (_operation, path) => {
+          if (!source.test(path)) return null;
+          world.tally.add('proofs not to be read');
+          return errno;
+        });
+        watch.disturbances += 1;
+        fault(`${source.source} is hidden`, 30, () => world.fileFaults.delete('proof'));
+        return `${source.source} ${errno}`;
+      }
+      case 'failPodResources':
+        kubelet.faults.podResources = new GrpcError('Internal', 'the pod cache is not ready');
+        fault('PodResources fails', 30, () => (kubelet.faults.podResources = null));
+        return '';
+      case 'failRegister':
+        kubelet.faults.register = new GrpcError('Unavailable', 'not yet');
+        fault('Register fails', 20, () => (kubelet.faults.register = null));
+        return '';
+      case 'jumpClock': {
+        const by = Math.round((event.what - 0.5) * 2 * 86_400_000);
+        world.clock.jump(by);
+        return `by ${by} ms`;
+      }
+      default:
+        return null;
+    }
+  }
+}

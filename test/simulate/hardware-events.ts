@@ -1,0 +1,171 @@
+// What happens to a machine's hardware and to its use by the host itself: devices are pulled, plugged in again, elsewhere or another in
+// their place; disks are mounted, interfaces get default routes.
+import type { ChildSpec, PciSpec } from '../../src/simulation/kernel/spec.ts';
+import type { SimulatedEvent } from './event.ts';
+import { isVfio } from './watch.ts';
+import type { World } from './world.ts';
+
+/** The hardware of one world. */
+export class Hardware {
+  private readonly world: World;
+  private readonly pulled: PciSpec[] = [];
+  private readonly mounts = new Map<string, string>();
+  private readonly routes = new Map<string, string>();
+
+  constructor(world: World) {
+    this.world = world;
+  }
+
+  /** Nothing that was mounted or routed is so any more. */
+  takeOutOfUse(): void {
+    for (const address of this.mounts.keys()) this.unmount(address);
+    for (const address of this.routes.keys()) this.unroute(address);
+  }
+
+  /** Performs it; what was done, or null where there was nothing to do. */
+  perform(event: SimulatedEvent): string | null {
+    const { world } = this;
+    const { watch, kernel } = world;
+    const { control } = kernel;
+    const snapshot = control.snapshot();
+    const present = world.machine.addresses.filter((address) => snapshot.drivers[address] !== undefined);
+    const some = <Item>(items: readonly Item[]): Item | null => items[Math.floor(event.which * items.length)] ?? null;
+    switch (event.kind) {
+      case 'unplug': {
+        const address = some(present.filter((one) => !this.world.machine.critical.includes(one)));
+        if (address === null || this.mounts.has(address) || this.routes.has(address)) return null;
+        this.unplug(address);
+        return address;
+      }
+      case 'replug': {
+        const spec = some(this.pulled);
+        if (spec === null || snapshot.drivers[spec.address] !== undefined) return null;
+        this.plug(spec, spec);
+        return spec.address;
+      }
+      case 'replugElsewhere': {
+        const spec = some(this.pulled);
+        if (spec === null || event.what < 0.1) return null;
+        const address = `${spec.address.slice(0, 8)}1${Math.floor(event.what * 8)}.0`;
+        if (world.slots.has(address) || snapshot.drivers[address] !== undefined) return null;
+        this.plug({ ...spec, address, group: event.how < 0.5 ? `group moved ${address}` : (spec.group ?? null) }, spec);
+        return `${spec.address} at ${address}`;
+      }
+      case 'replace': {
+        const spec = some(this.pulled);
+        if (spec === null || snapshot.drivers[spec.address] !== undefined) return null;
+        const { children: _, sriov: __, ...plain } = spec;
+        this.plug({ ...plain, vendor: '1234', device: '11e8', class: '00ff00' }, spec);
+        return spec.address;
+      }
+      case 'mount': {
+        const found = some(
+          present.flatMap((address) => {
+            const block = blockOf(world.slots.get(address));
+            const free = snapshot.drivers[address] === 'nvme' && !this.mounts.has(address);
+            return block === null || !free ? [] : [{ address, block }];
+          }),
+        );
+        if (found === null || world.machine.critical.includes(found.address)) return null;
+        const target = `/mnt/${found.block.name}`;
+        control.mount({ number: found.block.number, source: `/dev/${found.block.name}`, target, type: 'xfs' });
+        this.mounts.set(found.address, target);
+        watch.critical.set(found.address, watch.since(`${found.block.name} is mounted on ${target}`));
+        watch.disturbances += 1;
+        return `${found.address} on ${target}`;
+      }
+      case 'unmount': {
+        const address = some([...this.mounts.keys()]);
+        if (address === null) return null;
+        this.unmount(address);
+        return address;
+      }
+      case 'route': {
+        const found = some(
+          present.flatMap((address) => {
+            const name = interfaceOf(world.slots.get(address));
+            const driver = snapshot.drivers[address] ?? null;
+            return name === null || driver === null || isVfio(driver) || this.routes.has(address)
+              ? []
+              : [{ address, name }];
+          }),
+        );
+        if (found === null) return null;
+        this.routes.set(found.address, found.name);
+        this.setRoutes();
+        watch.critical.set(found.address, watch.since(`${found.name} has a default route`));
+        watch.disturbances += 1;
+        return `${found.address} by ${found.name}`;
+      }
+      case 'unroute': {
+        const address = some([...this.routes.keys()]);
+        if (address === null) return null;
+        this.unroute(address);
+        return address;
+      }
+      default:
+        return null;
+    }
+  }
+
+  private unplug(address: string): void {
+    const { world } = this;
+    const spec = world.slots.get(address);
+    if (spec === undefined || !('vendor' in spec)) return;
+    world.slots.delete(address);
+    world.watch.disturbances += 1;
+    this.pulled.push(spec);
+    world.kernel.control.unplug(address);
+  }
+
+  private plug(spec: PciSpec, was: PciSpec): void {
+    const { world } = this;
+    this.pulled.splice(this.pulled.indexOf(was), 1);
+    world.watch.replugged.add(spec.address);
+    world.slots.set(spec.address, spec);
+    world.watch.disturbances += 1;
+    world.watch.foreign.delete(spec.address);
+    world.kernel.control.plug(spec);
+    // Beside an open group the kernel gives it to no host driver.
+    if ((world.kernel.control.snapshot().drivers[spec.address] ?? null) === null) world.watch.bare.add(spec.address);
+  }
+
+  private unmount(address: string): void {
+    this.world.kernel.control.unmount(this.mounts.get(address) ?? '');
+    this.mounts.delete(address);
+    this.world.watch.critical.delete(address);
+    this.world.watch.disturbances += 1;
+  }
+
+  private unroute(address: string): void {
+    this.routes.delete(address);
+    this.setRoutes();
+    this.world.watch.critical.delete(address);
+    this.world.watch.disturbances += 1;
+  }
+
+  private setRoutes(): void {
+    const own = this.world.machine.spec.routes ?? [];
+    const added = [...this.routes.values()].map((name) => ({
+      ...own[0],
+      family: 4 as const,
+      destination: 'default',
+      interface: name,
+    }));
+    this.world.kernel.control.setRoutes([...own, ...added]);
+  }
+}
+
+function childrenOf(spec: unknown): readonly ChildSpec[] {
+  return (spec as { readonly children?: readonly ChildSpec[] } | undefined)?.children ?? [];
+}
+
+function blockOf(spec: unknown): { readonly name: string; readonly number: string } | null {
+  const disk = childrenOf(spec).find((child) => child.kind === 'nvme');
+  return disk?.kind === 'nvme' ? (disk.namespaces[0] ?? null) : null;
+}
+
+function interfaceOf(spec: unknown): string | null {
+  const net = childrenOf(spec).find((child) => child.kind === 'net');
+  return net?.kind === 'net' ? net.name : null;
+}
