@@ -56,7 +56,7 @@ export function buildPools(input: PoolInput): readonly ResourcePool[] {
       policy.mode === 'Enforce' && policy.resource !== null ? [policy.resource.name] : [],
     ),
   ]);
-  return [...names].sort(compareAddresses).map((name): ResourcePool => {
+  const pools = [...names].sort(compareAddresses).map((name): ResourcePool => {
     const resource = policies.find((policy) => policy.resource?.name === name)?.resource ?? null;
     const devices = [...(ids.get(name) ?? [])].map(([id, members]) =>
       toAdvertised(id, members, resource?.deviceNodes ?? 'Auto', input),
@@ -71,6 +71,26 @@ export function buildPools(input: PoolInput): readonly ResourcePool[] {
       devices: devices.sort((a, b) => compareAddresses(a.id, b.id)),
     };
   });
+  return withSharedGroups(pools);
+}
+
+/**
+ * A group under several ids, as a policy with unit Function left it before it was changed or is no longer seen, goes by the rules of that
+ * unit whatever the policy says now: else each id would hand out the same group.
+ */
+function withSharedGroups(pools: readonly ResourcePool[]): readonly ResourcePool[] {
+  const known = new Set<number>();
+  const shared = new Set<number>();
+  for (const { iommuGroup } of pools.flatMap((pool) => pool.devices)) {
+    if (iommuGroup === null) continue;
+    if (known.has(iommuGroup)) shared.add(iommuGroup);
+    known.add(iommuGroup);
+  }
+  return pools.map((pool) =>
+    pool.devices.some(({ iommuGroup }) => iommuGroup !== null && shared.has(iommuGroup))
+      ? { ...pool, unit: 'Function' }
+      : pool,
+  );
 }
 
 type OfferedEntry = LedgerEntry & { readonly resource: string; readonly deviceId: string };

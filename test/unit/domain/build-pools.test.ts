@@ -42,6 +42,14 @@ function pools(
 describe('a bound device', () => {
   const nic = bound('0000:01:00.0', { numaNode: 1, physicalFunction: '0000:00:05.0' });
 
+  test('shares its group by the rules of unit Function, whatever the policy says now', () => {
+    const mate = bound('0000:01:00.1', { vfioDevice: 'vfio1' });
+    const entries = [offered(nic), offered(mate)];
+    expect(pools([nic, mate], entries).map((pool) => pool.unit)).toEqual(['Function']);
+    expect(pools([nic, mate], entries, { policies: [] }).map((pool) => pool.unit)).toEqual(['Function']);
+    expect(pools([nic], [offered(nic)]).map((pool) => pool.unit)).toEqual(['Group']);
+  });
+
   test('is unhealthy while a member of its group is on a host driver', () => {
     const mate = aDevice({ address: '0000:01:00.1', vendor: '10de', driver: 'nouveau', iommuGroup: 7 });
     const frozen = [{ ...policy, mode: 'DryRun' as const }];
