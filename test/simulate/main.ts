@@ -6,6 +6,7 @@ import { mutants } from './mutants.ts';
 import { eventsPerHistory, runHistory } from './run-history.ts';
 import type { HistoryResult } from './run-history.ts';
 import { shrinkHistory } from './shrink-history.ts';
+import { listenForStrays } from './strays.ts';
 import { missingKinds, tellTally } from './tell-tally.ts';
 import { createTally } from './tally.ts';
 
@@ -19,15 +20,13 @@ const { values } = parseArgs({
     quiet: { type: 'boolean', default: false },
   },
 });
+// Looks at files that are not there make errors by the million; nobody reads their stacks.
+if (values.histories !== undefined) Error.stackTraceLimit = 0;
 const first = Number(values.seed);
 const print = (line: string): void => void process.stdout.write(`${line}\n`);
 const mutation = values.mutant === undefined ? {} : (mutants[values.mutant]?.mutation ?? unknownMutant(values.mutant));
 const suffix = values.mutant === undefined ? '' : ` --mutant ${values.mutant}`;
-const strays: string[] = [];
-process.on('unhandledRejection', (error: unknown) => {
-  if (error instanceof Error && error.name === 'ProcessKilled') return;
-  strays.push(error instanceof Error ? (error.stack ?? error.message) : String(error));
-});
+const strays = listenForStrays();
 
 process.exitCode = values.histories === undefined ? await replay() : await runMany(Number(values.histories));
 
@@ -47,8 +46,7 @@ async function runMany(count: number): Promise<number> {
   for (let seed = first; seed < first + count; seed += 1) {
     const result = await runHistory({ seed, mutation });
     tally.merge(result.tally);
-    if (result.violations.length > 0 || strays.length > 0) {
-      tellEnd(seed, result);
+    if (tellEnd(seed, result, false) > 0) {
       await tellShortest(seed);
       return 1;
     }
@@ -68,10 +66,10 @@ async function runMany(count: number): Promise<number> {
   return missing.length > 0 && count >= 100 ? 1 : 0;
 }
 
-function tellEnd(seed: number, { violations }: HistoryResult): number {
-  const problems = [...violations, ...strays.splice(0)];
+function tellEnd(seed: number, { violations }: HistoryResult, praise = true): number {
+  const problems = [...violations, ...strays.take()];
   for (const problem of problems) print(`VIOLATED in the history of seed ${seed}: ${problem}`);
-  if (problems.length === 0) print(`the history of seed ${seed} held`);
+  if (problems.length === 0 && praise) print(`the history of seed ${seed} held`);
   return problems.length === 0 ? 0 : 1;
 }
 
@@ -79,7 +77,7 @@ async function tellShortest(seed: number): Promise<void> {
   const all = generateEvents(seed, eventsPerHistory);
   const shortest = await shrinkHistory(all, async (events) => {
     const { violations } = await runHistory({ seed, events, mutation });
-    return violations.length > 0 || strays.splice(0).length > 0;
+    return violations.length > 0 || strays.take().length > 0;
   });
   const numbers = shortest.map((event) => all.indexOf(event)).join(',');
   print(`${shortest.length} of its ${all.length} events suffice; replay it:`);

@@ -1,5 +1,6 @@
 // gRPC that dies with its process: its servers answer nobody any more, their socket files stay behind as a SIGKILL leaves them, and
 // nothing that was called is ever heard of.
+import { GrpcError } from '../../src/kubelet/ports.ts';
 import type { Grpc, GrpcChannel, GrpcServer, Route } from '../../src/kubelet/ports.ts';
 import type { MemoryFiles } from '../../src/simulation/memory-files.ts';
 import type { Fate } from '../../src/simulation/mortal-process.ts';
@@ -60,7 +61,12 @@ export function createMortalGrpc(inner: Grpc, files: MemoryFiles, life: LifeOfPr
   return {
     grpc: {
       async serve(path: string, routes: readonly Route[]) {
-        const server = await call('grpc.serve', () => inner.serve(path, routes));
+        const server = await call('grpc.serve', () =>
+          inner.serve(
+            path,
+            routes.map((route) => mortalRoute(route, life)),
+          ),
+        );
         servers.set(path, server);
         return {
           async close(grace) {
@@ -81,6 +87,33 @@ export function createMortalGrpc(inner: Grpc, files: MemoryFiles, life: LifeOfPr
       for (const channel of channels) channel.close();
       servers.clear();
       channels.clear();
+    },
+  };
+}
+
+/** A route of a process: once that is dead, whoever asks finds nobody, and its own code hears of nothing. */
+function mortalRoute(route: Route, life: LifeOfProcess): Route {
+  const lost = (): GrpcError => new GrpcError('Unavailable', 'the connection was lost');
+  if (route.kind === 'unary') {
+    const answer = async (request: Uint8Array): Promise<Uint8Array> => {
+      if (!life.isAlive()) throw lost();
+      try {
+        return await route.answer(request);
+      } catch (error) {
+        throw life.isAlive() ? error : lost();
+      }
+    };
+    return { ...route, answer };
+  }
+  return {
+    ...route,
+    open(request, stream) {
+      if (!life.isAlive()) throw lost();
+      route.open(request, {
+        send: (message) => stream.send(message),
+        end: () => stream.end(),
+        onEnd: (run) => stream.onEnd(() => void (life.isAlive() && run())),
+      });
     },
   };
 }

@@ -8,9 +8,10 @@ import { FileError } from '../../src/runtime/ports.ts';
 import type { Files, LogFile } from '../../src/runtime/ports.ts';
 import type { Mutation } from './mutation.ts';
 
-/** A mutant: what it gets wrong, and how many histories from seed 1 suffice to catch it. */
+/** A mutant: what it gets wrong, and a seed from which on few histories suffice to catch it. */
 export interface Mutant {
   readonly wrong: string;
+  readonly from: number;
   readonly mutation: Mutation;
 }
 
@@ -18,6 +19,7 @@ export interface Mutant {
 export const mutants: Readonly<Record<string, Mutant>> = {
   noFsync: {
     wrong: 'nothing is ever synced to the disk',
+    from: 29,
     mutation: {
       files: (files) => ({
         ...withLog(files, (log) => ({ ...log, sync: () => Promise.resolve() })),
@@ -27,6 +29,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   noJournal: {
     wrong: 'records of the journal are not written',
+    from: 4,
     mutation: {
       files: (files) =>
         withLog(files, (log, path) =>
@@ -36,18 +39,21 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   stalePreflight: {
     wrong: 'the preflight looks at what the plan was made from',
+    from: 42,
     mutation: {
       observer: (observer) => withObserve(observer, stale(observer)),
     },
   },
   blindToProcesses: {
     wrong: 'processes that have a device open are not seen',
+    from: 6,
     mutation: {
       observer: (observer) => changing(observer, (seen) => ({ ...seen, holders: [] })),
     },
   },
   blindToSiblings: {
     wrong: 'whoever holds one member of a group is not taken to hold the others',
+    from: 17,
     mutation: {
       observer: (observer) =>
         changing(observer, (seen) => ({
@@ -58,6 +64,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   blindToPods: {
     wrong: 'what pods hold is not asked',
+    from: 21,
     mutation: {
       kubelet: (kubelet) => ({
         offer: (pools) => kubelet.offer(pools),
@@ -74,10 +81,12 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   unreadableIsFree: {
     wrong: 'a source of proof that cannot be read proves that nothing is in use',
+    from: 17,
     mutation: { files: readingNothing },
   },
   unreadableIsNone: {
     wrong: 'policies that cannot be read are taken for no policies',
+    from: 16,
     mutation: {
       policies: (source) => ({
         get current() {
@@ -89,6 +98,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   oldBootIsThisBoot: {
     wrong: 'records of an earlier boot are acted on',
+    from: 32,
     mutation: {
       files: (files) => ({
         ...files,
@@ -99,6 +109,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   cachedAnswerUnchecked: {
     wrong: 'a container starts with whatever kubelet remembers',
+    from: 1,
     mutation: {
       grpc: (grpc) => ({
         ...grpc,
@@ -116,14 +127,17 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   moduleForDriver: {
     wrong: "a module's name is taken for its driver's",
+    from: 1,
     mutation: { worker: (worker) => writing(worker, (text) => text.replace('e1000e-vfio', 'e1000e_vfio_pci')) },
   },
   stuckIsFailed: {
     wrong: 'a write that does not return is rolled back',
+    from: 32,
     mutation: { worker: impatient },
   },
   alwaysHealthy: {
     wrong: 'devices are offered as healthy whatever they are',
+    from: 29,
     mutation: {
       kubelet: (kubelet) => {
         const known = new Map<string, Parameters<typeof kubelet.offer>[0][number]>();
@@ -143,6 +157,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   foreignIsFree: {
     wrong: 'a driver_override that somebody else set is not seen',
+    from: 35,
     mutation: {
       observer: (observer) =>
         changing(observer, (seen, { ledger }) => ({ ...seen, inventory: withoutForeign(seen.inventory, ledger) })),
