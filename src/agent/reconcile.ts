@@ -65,6 +65,8 @@ export interface Reconciler {
   pass(): Promise<PassReport>;
   /** Gives one device back because a person asks for it; waits for the pass in progress. */
   release(address: string): Promise<{ readonly ok: boolean; readonly message: string }>;
+  /** The host has said that something changed: worth a look even while transactions run. */
+  notice(): void;
   /** Resolves once no pass and no release is in progress. */
   idle(): Promise<void>;
 }
@@ -73,6 +75,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   const { clock, apply, kubelet } = parts;
   let retries: RetrySchedule = emptyRetrySchedule;
   let plannedPolicies = '';
+  let noticed = false;
   /** Keys of transactions whose kernel call is watched. */
   const watched = new Set<string>();
 
@@ -190,6 +193,9 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   return {
     release: (address) => alone(() => release(address)),
     pass: () => alone(pass),
+    notice: () => {
+      noticed = true;
+    },
     idle: () => alone(() => Promise.resolve()),
   };
 
@@ -208,7 +214,11 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
       noteOutcome(transaction, outcome);
     };
     const applying = applyPlan(transactions, apply, { onOutcome });
+    noticed = false;
     while (!(await endsWithin(applying, clock, healthInterval))) {
+      // A look costs time that Allocate may need: none without a reason.
+      if (!noticed) continue;
+      noticed = false;
       try {
         await kubelet.offer(withdraw(toPools(await look(policies)), [...running.values()]));
       } catch {

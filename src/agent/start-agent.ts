@@ -155,7 +155,10 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
       kubelet,
       ledger: () => journal.ledger(),
     });
-  const watches = watchHost(machine, lookAgain);
+  const watches = watchHost(machine, (reason) => {
+    reconciler.notice();
+    lookAgain(reason);
+  });
   loop = startReconcileLoop({
     clock,
     async run() {
