@@ -90,7 +90,32 @@ export function generateEvents(seed: number, count: number): readonly SimulatedE
     atCall: null,
     wait: 0,
   };
-  const first = [...(random.chance(0.3) ? [slow] : []), begin(random.fraction()), begin(random.fraction()), begin(0)];
+  const pinned: SimulatedEvent = {
+    kind: 'overrideByHand',
+    which: random.fraction(),
+    what: 0,
+    how: 0,
+    atCall: null,
+    wait: 0,
+  };
+  const hanging: SimulatedEvent = {
+    kind: 'hangProbe',
+    which: random.fraction(),
+    what: 0,
+    how: 0.5 + random.fraction() / 2,
+    atCall: null,
+    wait: 0,
+  };
+  const hangs = random.chance(0.2);
+  const first = [
+    ...(hangs ? [hanging] : []),
+    ...(random.chance(0.2) ? [pinned] : []),
+    ...(random.chance(0.3) ? [slow] : []),
+    begin(random.fraction()),
+    begin(random.fraction()),
+    // Long enough for the deadline of a write to pass.
+    { ...begin(0), wait: hangs ? 80_000 : 2_000 },
+  ];
   const rest = Array.from({ length: count - first.length }, () => {
     const kind = pick();
     const pace = random.fraction();

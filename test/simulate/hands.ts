@@ -20,7 +20,7 @@ export class Hands {
     const { kernel, watch } = this.world;
     const snapshot = kernel.control.snapshot();
     const driver = snapshot.drivers[address] ?? null;
-    const ours = watch.ledger.entries.has(address) || isVfio(driver);
+    const ours = watch.begun.has(address) || watch.ledger.entries.has(address) || isVfio(driver);
     if (!ours && (work === 'unbindByHand' || this.was.has(address))) return false;
     if (ours) watch.disturbed.add(address);
     else {

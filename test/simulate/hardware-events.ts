@@ -62,7 +62,7 @@ export class Hardware {
         const found = some(
           present.flatMap((address) => {
             const block = blockOf(world.slots.get(address));
-            const free = snapshot.drivers[address] === 'nvme' && !this.mounts.has(address);
+            const free = snapshot.drivers[address] === 'nvme' && !this.mounts.has(address) && !watch.isInFlux(address);
             return block === null || !free ? [] : [{ address, block }];
           }),
         );
@@ -85,7 +85,11 @@ export class Hardware {
           present.flatMap((address) => {
             const name = interfaceOf(world.slots.get(address));
             const driver = snapshot.drivers[address] ?? null;
-            return name === null || driver === null || isVfio(driver) || this.routes.has(address)
+            return name === null ||
+              driver === null ||
+              isVfio(driver) ||
+              this.routes.has(address) ||
+              watch.isInFlux(address)
               ? []
               : [{ address, name }];
           }),
@@ -113,6 +117,7 @@ export class Hardware {
     const spec = world.slots.get(address);
     if (spec === undefined || !('vendor' in spec)) return;
     world.slots.delete(address);
+    world.watch.pulledAt.set(address, world.clock.monotonic());
     world.watch.disturbances += 1;
     this.pulled.push(spec);
     world.kernel.control.unplug(address);

@@ -19,7 +19,7 @@ export interface Mutant {
 export const mutants: Readonly<Record<string, Mutant>> = {
   noFsync: {
     wrong: 'nothing is ever synced to the disk',
-    from: 29,
+    from: 43,
     mutation: {
       files: (files) => ({
         ...withLog(files, (log) => ({ ...log, sync: () => Promise.resolve() })),
@@ -46,7 +46,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   blindToProcesses: {
     wrong: 'processes that have a device open are not seen',
-    from: 6,
+    from: 2,
     mutation: {
       observer: (observer) => changing(observer, (seen) => ({ ...seen, holders: [] })),
     },
@@ -64,7 +64,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   blindToPods: {
     wrong: 'what pods hold is not asked',
-    from: 21,
+    from: 16,
     mutation: {
       kubelet: (kubelet) => ({
         offer: (pools) => kubelet.offer(pools),
@@ -86,7 +86,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   unreadableIsNone: {
     wrong: 'policies that cannot be read are taken for no policies',
-    from: 16,
+    from: 142,
     mutation: {
       policies: (source) => ({
         get current() {
@@ -98,7 +98,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   oldBootIsThisBoot: {
     wrong: 'records of an earlier boot are acted on',
-    from: 32,
+    from: 19,
     mutation: {
       files: (files) => ({
         ...files,
@@ -132,12 +132,12 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   stuckIsFailed: {
     wrong: 'a write that does not return is rolled back',
-    from: 32,
+    from: 66,
     mutation: { worker: impatient },
   },
   alwaysHealthy: {
     wrong: 'devices are offered as healthy whatever they are',
-    from: 29,
+    from: 46,
     mutation: {
       kubelet: (kubelet) => {
         const known = new Map<string, Parameters<typeof kubelet.offer>[0][number]>();
@@ -157,7 +157,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   foreignIsFree: {
     wrong: 'a driver_override that somebody else set is not seen',
-    from: 35,
+    from: 5,
     mutation: {
       observer: (observer) =>
         changing(observer, (seen, { ledger }) => ({ ...seen, inventory: withoutForeign(seen.inventory, ledger) })),

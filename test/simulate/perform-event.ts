@@ -261,6 +261,7 @@ export class Stage {
     watch.foreign.clear();
     watch.disturbed.clear();
     watch.replugged.clear();
+    watch.begun.clear();
     watch.disturbances += 1;
     this.hardware.takeOutOfUse();
     how();

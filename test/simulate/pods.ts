@@ -110,22 +110,30 @@ export class Pods {
     tally.add('containersStarted');
     const snapshot = kernel.control.snapshot();
     const addresses = [...pod.given.values()].flat();
+    // Pulled in the very moment of the start: then nothing is there to be opened.
+    if (addresses.some((address) => watch.pulledAt.get(address) === this.world.clock.monotonic())) return;
+    const named = Object.entries(config.envs).filter(([key]) => key.startsWith('PCI_RESOURCE_'));
+    const told = named.flatMap(([, value]) => value.split(','));
+    // With unit Group the id is a name: the address that it was made from may have left the group since.
+    const functions = told.length === 0 ? addresses : told;
     const nodes = config.devices.map((device) => device.hostPath).filter((path) => /^\/dev\/vfio\/\d+$/.test(path));
     const wanted = new Set<string>();
-    for (const address of addresses) {
+    for (const address of functions) {
       const group = snapshot.groups[address];
       if (!isVfio(snapshot.drivers[address]))
         watch.violate(
           `${pod.name} was started with ${address}, which is on ${snapshot.drivers[address] ?? 'no driver'}`,
         );
-      if (pod.was.get(address) !== undefined && describe(slots.get(address)) !== describe(pod.was.get(address)))
+      if (
+        pod.was.get(address) !== undefined &&
+        slots.has(address) &&
+        describe(slots.get(address)) !== describe(pod.was.get(address))
+      )
         watch.violate(`${pod.name} was started with ${address}, where another device is now`);
       wanted.add(`/dev/vfio/${group ?? ''}`);
     }
     if ([...wanted].sort().join() !== [...new Set(nodes)].sort().join())
       watch.violate(`${pod.name} was started with ${nodes.join(', ')}; what it was given is ${[...wanted].join(', ')}`);
-    const named = Object.entries(config.envs).filter(([key]) => key.startsWith('PCI_RESOURCE_'));
-    const told = named.flatMap(([, value]) => value.split(','));
     if (told.some((address) => !addresses.some((one) => membersOf(snapshot, one).includes(address))))
       watch.violate(`${pod.name} was told ${told.join(', ')}; what it was given is ${addresses.join(', ')}`);
     const groups = new Set(addresses.map((address) => snapshot.groups[address]));

@@ -51,10 +51,14 @@ export class Watch {
   readonly foreign = new Map<string, Since>();
   /** Addresses of devices of ours that somebody else's hands were on. */
   readonly disturbed = new Set<string>();
+  /** Addresses that a transaction of ours was begun for in this boot. */
+  readonly begun = new Set<string>();
   /** Addresses at which a device was plugged in again: it need not be on the driver that the ledger remembers. */
   readonly replugged = new Set<string>();
   /** Addresses whose own driver may have failed: they may have none. */
   readonly bare = new Set<string>();
+  /** When a device was pulled. */
+  readonly pulledAt = new Map<string, number>();
   /** Counts what may move a device without any policy changing: plugs, hands, failures. */
   disturbances = 0;
   /** Counts good changes of policies. */
@@ -77,7 +81,8 @@ export class Watch {
   private passes = 0;
   /** What was known when the pass in progress began; null between passes. */
   private passBegun: (Settled & { readonly known: boolean }) | null = null;
-  private lookMoment = 0;
+  /** When the last look for a device began. */
+  private readonly looks = new Map<string, number>();
   private excused = 0;
 
   constructor(kernel: SimulatedKernel, clock: Clock) {
@@ -101,9 +106,9 @@ export class Watch {
     if (this.violations.length < 5) this.violations.push(what);
   }
 
-  /** The agent begins to look at the host. */
-  onLook(): void {
-    this.lookMoment = this.moment;
+  /** The agent begins to look at the host; a preflight names the devices that it is for. */
+  onLook(addresses: readonly string[]): void {
+    for (const address of addresses) this.looks.set(address, this.moment);
     const known = this.clock.monotonic() - this.policiesSince >= window;
     this.passBegun ??= { known, intents: this.intents, disturbances: this.disturbances };
   }
@@ -112,12 +117,17 @@ export class Watch {
     if (record.type === 'Begun') {
       const addresses = record.transaction.members.map((member) => member.identity.address);
       this.members.set(record.id, addresses);
-      for (const address of addresses) this.phases.delete(address);
+      for (const address of addresses) {
+        this.phases.delete(address);
+        this.begun.add(address);
+      }
       if (record.transaction.kind === 'Release' && record.transaction.steps.length > 0) this.checkRelease(addresses);
     }
     if (record.type !== 'StepBegun' || record.step.kind === 'LoadModule') return;
-    const phase = { id: record.id, direction: record.direction, look: this.lookMoment, at: this.clock.monotonic() };
-    for (const address of this.members.get(record.id) ?? []) {
+    const members = this.members.get(record.id) ?? [];
+    const look = Math.min(...members.map((address) => this.looks.get(address) ?? 0));
+    const phase = { id: record.id, direction: record.direction, look, at: this.clock.monotonic() };
+    for (const address of members) {
       const known = this.phases.get(address);
       if (known?.id !== record.id || known.direction !== record.direction) this.phases.set(address, phase);
     }
@@ -128,7 +138,7 @@ export class Watch {
     if (Number.isFinite(this.policiesSince)) this.policiesSince = this.clock.monotonic();
     this.phases.clear();
     this.passBegun = null;
-    this.lookMoment = 0;
+    this.looks.clear();
   }
 
   /** The agent writes to the kernel; called before the write takes effect. */
@@ -197,7 +207,10 @@ export class Watch {
 
   /** A device of ours is given back although no policy, no cable and no hand has moved since it was settled. */
   private checkRelease(addresses: readonly string[]): void {
+    const snapshot = this.kernel.control.snapshot();
+    const strange = (address: string): boolean => this.foreign.has(address) || this.disturbed.has(address);
     for (const address of addresses) {
+      if (membersOf(snapshot, address).some(strange)) continue;
       const settled = this.settled.get(address);
       const policy = this.ledger.entries.get(address)?.policy;
       if (settled === undefined || policy === undefined || !this.policies.has(policy)) continue;
@@ -208,8 +221,9 @@ export class Watch {
 
   /** What kubelet believes in: a device that is not bound must not be Healthy for long while the agent looks. */
   onHealthy(ids: readonly string[]): void {
-    const { drivers } = this.kernel.control.snapshot();
-    const wrong = ids.filter((id) => !isVfio(drivers[id]));
+    const snapshot = this.kernel.control.snapshot();
+    const { drivers } = snapshot;
+    const wrong = ids.filter((id) => !membersOf(snapshot, id).some((address) => isVfio(drivers[address])));
     for (const id of this.unhealthySince.keys()) if (!wrong.includes(id)) this.unhealthySince.delete(id);
     for (const id of wrong) {
       const since = this.unhealthySince.get(id) ?? { at: this.clock.monotonic(), passes: this.passes };
@@ -226,6 +240,12 @@ export class Watch {
       else if (writer !== pid && group.includes(address)) return writer;
     }
     return null;
+  }
+
+  /** A write to it, or a hand on it, may still take effect. */
+  isInFlux(address: string): boolean {
+    const group = membersOf(this.kernel.control.snapshot(), address);
+    return this.disturbed.has(address) || this.foreign.has(address) || this.stillWriting(group, 0) !== null;
   }
 
   private get bootId(): string {

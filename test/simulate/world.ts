@@ -217,7 +217,7 @@ export class World {
         return inner.sources;
       },
       observe: (request) => {
-        this.watch.onLook();
+        this.watch.onLook(request.alsoInterested ?? []);
         return inner.observe(request);
       },
     };
