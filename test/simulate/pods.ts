@@ -134,7 +134,8 @@ export class Pods {
     }
     if ([...wanted].sort().join() !== [...new Set(nodes)].sort().join())
       watch.violate(`${pod.name} was started with ${nodes.join(', ')}; what it was given is ${[...wanted].join(', ')}`);
-    if (told.some((address) => !addresses.some((one) => membersOf(snapshot, one).includes(address))))
+    const there = addresses.every((address) => snapshot.drivers[address] !== undefined);
+    if (there && told.some((address) => !addresses.some((one) => membersOf(snapshot, one).includes(address))))
       watch.violate(`${pod.name} was told ${told.join(', ')}; what it was given is ${addresses.join(', ')}`);
     const groups = new Set(addresses.map((address) => snapshot.groups[address]));
     for (const other of this.pods.values()) {

@@ -7,7 +7,7 @@ import type { Mutation } from './mutation.ts';
 import { Stage } from './perform-event.ts';
 import { createTally } from './tally.ts';
 import type { Tally } from './tally.ts';
-import { isVfio, membersOf } from './watch.ts';
+import { isVfio } from './watch.ts';
 import { World } from './world.ts';
 
 /** What came of it. */
@@ -139,7 +139,7 @@ function misadvertised(world: World): readonly string[] {
   const problems: string[] = [];
   for (const resource of world.kubelet.resources().keys()) {
     for (const { id, health } of world.kubelet.devices(resource) ?? []) {
-      if (health === 'Healthy' && !membersOf(snapshot, id).some((address) => isVfio(snapshot.drivers[address])))
+      if (health === 'Healthy' && !world.watch.isBound(id))
         problems.push(`${id} of ${resource} is Healthy on ${snapshot.drivers[id] ?? 'no driver'}`);
     }
   }

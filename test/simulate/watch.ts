@@ -221,9 +221,8 @@ export class Watch {
 
   /** What kubelet believes in: a device that is not bound must not be Healthy for long while the agent looks. */
   onHealthy(ids: readonly string[]): void {
-    const snapshot = this.kernel.control.snapshot();
-    const { drivers } = snapshot;
-    const wrong = ids.filter((id) => !membersOf(snapshot, id).some((address) => isVfio(drivers[address])));
+    const { drivers } = this.kernel.control.snapshot();
+    const wrong = ids.filter((id) => !this.isBound(id));
     for (const id of this.unhealthySince.keys()) if (!wrong.includes(id)) this.unhealthySince.delete(id);
     for (const id of wrong) {
       const since = this.unhealthySince.get(id) ?? { at: this.clock.monotonic(), passes: this.passes };
@@ -231,6 +230,13 @@ export class Watch {
       if (this.passes > since.passes + 2 && this.clock.monotonic() - since.at > window)
         this.violate(`${id} is offered as Healthy since ${since.at} ms and is on ${drivers[id] ?? 'no driver'}`);
     }
+  }
+
+  /** Something that we gave this id is on VFIO: with unit Group the device that gave the id its name may be gone. */
+  isBound(id: string): boolean {
+    const { drivers } = this.kernel.control.snapshot();
+    if (isVfio(drivers[id])) return true;
+    return [...this.ledger.entries.values()].some((entry) => entry.deviceId === id && isVfio(drivers[entry.address]));
   }
 
   private stillWriting(group: readonly string[], pid: number): number | null {
