@@ -8,6 +8,7 @@ import { banner, prettify } from './crd-schema.mjs';
 const renamed = new Map([
   ['x-kubernetes-list-type', 'listType'],
   ['x-kubernetes-list-map-keys', 'listMapKeys'],
+  ['x-kubernetes-validations', 'rules'],
 ]);
 
 /**
@@ -24,7 +25,7 @@ import type { StructuralSchema } from '../structural-schema.ts';
 /** Schema of a VfioPolicy's \`metadata.name\`. */
 export const vfioPolicyNameSchema: StructuralSchema = ${JSON.stringify(trimSchema(name))};
 
-/** Schema of a VfioPolicy's \`spec\`, without its CEL rules. */
+/** Schema of a VfioPolicy's \`spec\`, with its CEL rules. */
 export const vfioPolicySpecSchema: StructuralSchema = ${JSON.stringify(trimSchema(spec))};
 `;
   return prettify(text, 'typescript');

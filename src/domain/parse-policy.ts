@@ -1,22 +1,17 @@
-// From a VfioPolicy document, already valid by its schema, to the Policy that the planner reads: every default applied, every rule
-// between fields checked. All problems are told at once, each with the field path that the API server would give. Pure.
+// From a VfioPolicy document, already valid by its schema and the CRD's CEL rules, to the Policy that the planner reads, with every
+// default applied. A cluster's CRD may be older, newer or edited, and an object older than a rule: what would be dangerous without
+// its rule is refused here once more, and so is every word that this program does not know. Pure.
 import type { VfioDeviceSelector, VfioPolicy, VfioPolicySpec, VfioResource } from '../api/generated/types.ts';
-import { allowCodes } from './policy.ts';
-import type { DeviceSelector, LabelSelector, Policy, ResourcePolicy } from './policy.ts';
+import { findUnknownWords } from './find-unknown-words.ts';
+import type { DeviceSelector, LabelSelector, Policy, PolicyProblem, ResourcePolicy } from './policy.ts';
 import { policySentences as say } from './policy-sentences.ts';
-
-/** What is wrong with a policy. `path` is a field path such as `spec.devices[0].vendor`. */
-export interface PolicyProblem {
-  readonly path: string;
-  readonly message: string;
-}
 
 /** A policy, or everything that is wrong with it. */
 export type ParsedPolicy = { readonly policy: Policy } | { readonly problems: readonly PolicyProblem[] };
 
 /**
  * Reads one document. `source` is for people: a file with its line, or `VfioPolicy/NAME`. A document that a newer API accepted may
- * hold words this program does not know; they are problems too, never guesses.
+ * hold fields and words this program does not know; they are problems too, never guesses.
  */
 export function parsePolicy(document: VfioPolicy, source: string): ParsedPolicy {
   const problems = findPolicyProblems(document);
@@ -48,19 +43,13 @@ export function parsePolicy(document: VfioPolicy, source: string): ParsedPolicy 
   return { policy };
 }
 
-/** Every rule between fields that the document breaks, and every word that this program does not know. */
-export function findPolicyProblems(document: VfioPolicy): readonly PolicyProblem[] {
-  const { spec } = document;
+function findPolicyProblems({ spec }: VfioPolicy): readonly PolicyProblem[] {
   return [
     ...findUnknownWords(spec),
-    ...findLabelProblems(spec),
-    ...spec.devices.flatMap((selector, index) => findSelectorProblems(selector, `spec.devices[${index}]`, true)),
-    ...(spec.exclude ?? []).flatMap((selector, index) =>
-      findSelectorProblems(selector, `spec.exclude[${index}]`, false),
+    ...spec.devices.flatMap((selector, index) =>
+      isNarrow(selector) ? [] : [{ path: `spec.devices[${index}]`, message: say.selectorTooWide }],
     ),
-    ...findDriverProblems(spec),
-    ...findSriovProblems(spec),
-    ...(spec.resource === undefined ? [] : findResourceProblems(spec.resource.name)),
+    ...findUnguardedAllow(spec),
   ];
 }
 
@@ -75,58 +64,6 @@ export function namesVendorOrClass(modalias: string): boolean {
 
 const literalModalias =
   /^((pci|fsl-mc):v[0-9A-F]{8}|cdx:v[0-9A-F]{4}|pci:([^[]|\[[^\]]+\])*bc[0-9A-F]{2}|cdx:([^[]|\[[^\]]+\])*c[0-9A-F]{2}|platform:[A-Za-z0-9_-]{2}|acpi:[A-Z0-9]{3}|of:N[^C]*C[A-Za-z0-9,._-]{2})/;
-/** Anything written like a PCI address, with or without a domain. */
-const likePciAddress = /^([0-9A-Fa-f]+:)?[0-9A-Fa-f]+:[0-9A-Fa-f]+[.][0-9A-Fa-f]+$/;
-const pciAddress = /^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f][.][0-7]$/;
-
-/** Closed lists that the agent acts on; absent fields have defaults and are fine. */
-function findUnknownWords(spec: VfioPolicySpec): PolicyProblem[] {
-  const { resource } = spec;
-  return [
-    ...findUnknown('spec.mode', [spec.mode], ['Enforce', 'DryRun']),
-    ...findUnknown('spec.iommuGroup', [spec.iommuGroup], ['RequireSelected', 'BindCompanions']),
-    ...findUnknown('spec.onDelete', [spec.onDelete], ['Restore', 'Retain']),
-    ...findUnknown('spec.allow', spec.allow ?? [], allowCodes),
-    ...findUnknown('spec.resource.unit', [resource?.unit], ['Group', 'Function']),
-    ...findUnknown('spec.resource.deviceNodes', [resource?.deviceNodes], ['Auto', 'Group', 'Cdev', 'Iommufd']),
-    ...findUnknown('spec.resource.allocation', [resource?.allocation], ['Packed', 'SpreadPhysicalFunctions']),
-    ...findUnknown('spec.resource.environment', resource?.environment ?? [], ['KubeVirt', 'SriovNetwork']),
-  ];
-}
-
-function findUnknown(
-  path: string,
-  values: readonly (string | undefined)[],
-  known: readonly string[],
-): readonly PolicyProblem[] {
-  return values
-    .filter((value) => value !== undefined && !known.includes(value))
-    .map((value) => ({ path, message: `this version does not know "${value}"; it knows ${known.join(', ')}` }));
-}
-
-function findLabelProblems(spec: VfioPolicySpec): PolicyProblem[] {
-  const expressions = spec.nodeSelector?.matchExpressions ?? [];
-  return expressions.flatMap(({ operator, values = [] }, index) => {
-    const takesValues = operator === 'In' || operator === 'NotIn';
-    if (takesValues === values.length > 0) return [];
-    return [{ path: `spec.nodeSelector.matchExpressions[${index}].values`, message: say.labelValues }];
-  });
-}
-
-function findSelectorProblems(selector: VfioDeviceSelector, path: string, mustBeNarrow: boolean): PolicyProblem[] {
-  const problems: PolicyProblem[] = [];
-  if (mustBeNarrow && !isNarrow(selector)) problems.push({ path, message: say.selectorTooWide });
-  if (selector.physicalFunctions !== undefined && selector.function === 'Physical') {
-    problems.push({ path: `${path}.function`, message: say.parentsArePhysical });
-  }
-  for (const field of ['addresses', 'physicalFunctions'] as const) {
-    for (const [index, name] of (selector[field] ?? []).entries()) {
-      if (!likePciAddress.test(name) || pciAddress.test(name)) continue;
-      problems.push({ path: `${path}.${field}[${index}]`, message: say.pciAddressForm });
-    }
-  }
-  return problems;
-}
 
 /** An empty list asks nothing, so it narrows nothing. */
 function isNarrow(selector: VfioDeviceSelector): boolean {
@@ -145,36 +82,10 @@ function isNarrow(selector: VfioDeviceSelector): boolean {
   );
 }
 
-function findDriverProblems({ driver }: VfioPolicySpec): PolicyProblem[] {
-  if (driver === undefined) return [];
-  const problems: PolicyProblem[] = [];
-  if (driver.module !== undefined && driver.name === undefined) {
-    problems.push({ path: 'spec.driver.module', message: say.moduleNeedsName });
-  }
-  if (driver.requireVariant === true && driver.name !== undefined) {
-    problems.push({ path: 'spec.driver.requireVariant', message: say.variantOrName });
-  }
-  return problems;
-}
-
-function findSriovProblems(spec: VfioPolicySpec): PolicyProblem[] {
-  if (spec.sriov === undefined) {
-    const needs = (spec.allow ?? []).some((code) => code === 'PrimaryNetwork' || code === 'RootStorage');
-    return needs ? [{ path: 'spec.allow', message: say.onlyWithSriov }] : [];
-  }
-  const wantsVirtual = spec.devices.some(
-    (selector) => selector.physicalFunctions !== undefined || selector.function === 'Virtual',
-  );
-  return wantsVirtual ? [{ path: 'spec.devices', message: say.sriovSelectsParents }] : [];
-}
-
-/** Kubelet's rules for extended resource names, as far as a pattern cannot say them; quota adds `requests.` to the domain. */
-function findResourceProblems(name: string): PolicyProblem[] {
-  const problems: string[] = [];
-  if (name.includes('kubernetes.io/')) problems.push(say.kubernetesDomain);
-  if (name.startsWith('requests.')) problems.push(say.requestsPrefix);
-  if (name.indexOf('/') > 244) problems.push(say.longDomain);
-  return problems.map((message) => ({ path: 'spec.resource.name', message }));
+/** Without sriov these two would let a group be taken with what the node lives on in it. */
+function findUnguardedAllow({ sriov, allow = [] }: VfioPolicySpec): PolicyProblem[] {
+  const unguarded = allow.some((code) => code === 'PrimaryNetwork' || code === 'RootStorage');
+  return sriov === undefined && unguarded ? [{ path: 'spec.allow', message: say.onlyWithSriov }] : [];
 }
 
 function parseTime(text: string | undefined): number | null {

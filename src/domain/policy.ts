@@ -1,5 +1,11 @@
 // A VfioPolicy as the planner reads it: every default applied, nothing optional, nothing of Kubernetes but its name and identity.
 
+/** What is wrong with a policy. `path` is a field path such as `spec.devices[0].vendor`. */
+export interface PolicyProblem {
+  readonly path: string;
+  readonly message: string;
+}
+
 /** A label selector in Kubernetes's form; both parts empty selects every node. */
 export interface LabelSelector {
   readonly matchLabels: Readonly<Record<string, string>>;

@@ -6,8 +6,9 @@ import type { SchemaProblem } from './check-schema.ts';
 import { vfioPolicyNameSchema } from './generated/vfio-policy-schema.ts';
 import type { StructuralSchema } from './structural-schema.ts';
 
-/** Fields of Kubernetes's ObjectMeta that a file may carry and that mean nothing there. */
+/** Fields of Kubernetes's ObjectMeta that a file may carry and that mean nothing there; a cluster-scoped object loses its namespace. */
 const dropped = new Set([
+  'namespace',
   'selfLink',
   'uid',
   'resourceVersion',

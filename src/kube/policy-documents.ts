@@ -1,9 +1,10 @@
-// Policy files: YAML text to policies, held to the CRD's own schema and to the rules between fields. Everything that is wrong is told
+// Policy files: YAML text to policies, held to the CRD's own schema and its own CEL rules. Everything that is wrong is told
 // at once, with file, line, the field path that the API server would give, and a sentence. A file is good as a whole or not at all.
 import type { VfioPolicy } from '../api/generated/types.ts';
 import { apiVersion, policyKind } from '../api/constants.ts';
-import { findPolicyProblems, parsePolicy } from '../domain/parse-policy.ts';
+import { parsePolicy } from '../domain/parse-policy.ts';
 import type { Policy } from '../domain/policy.ts';
+import { checkRules } from './check-rules.ts';
 import { checkSchema, formatFieldPath } from './check-schema.ts';
 import type { FieldKeys, SchemaProblem } from './check-schema.ts';
 import { vfioPolicySpecSchema } from './generated/vfio-policy-schema.ts';
@@ -72,16 +73,17 @@ export function readPolicyDocument(
     ...(missing ? [problem(['spec'], 'is required')] : checkedSpec.problems),
   ];
   if (problems.some(({ blocking }) => blocking)) return problems;
+  const broken = checkRules(checkedSpec.value, vfioPolicySpecSchema, ['spec']);
+  if (problems.length > 0 || broken.length > 0) return [...problems, ...broken];
   const document = {
     apiVersion,
     kind: policyKind,
     metadata: checkedMetadata.value,
     spec: checkedSpec.value,
   } as VfioPolicy;
-  const broken = findPolicyProblems(document).map(({ path, message }) => problem(parseFieldPath(path), message));
   const parsed = parsePolicy(document, `${file}:${line}`);
-  if (problems.length > 0 || broken.length > 0 || !('policy' in parsed)) return [...problems, ...broken];
-  return { document, policy: parsed.policy, file, line };
+  if ('policy' in parsed) return { document, policy: parsed.policy, file, line };
+  return parsed.problems.map(({ path, message }) => problem(parseFieldPath(path), message));
 }
 
 /** Splits documents into those whose name is new and problems for those whose name is taken by an earlier one. */

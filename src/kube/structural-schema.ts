@@ -1,5 +1,15 @@
 // The part of OpenAPI v3 that a structural CRD schema uses, as scripts/generate-api.mjs writes it for policy files.
 
+/** A CEL rule of the CRD. */
+export interface SchemaRule {
+  /** Expression over `self`, the value the rule stands at. */
+  readonly rule: string;
+  /** What a person is told when it does not hold. */
+  readonly message: string;
+  /** Field below that value that is to be blamed, such as `.allow`. */
+  readonly fieldPath?: string;
+}
+
 /** One node of a schema. `description` is kept only beside a `pattern`: it says the form in words. */
 export interface StructuralSchema {
   readonly type: 'object' | 'array' | 'string' | 'integer' | 'boolean';
@@ -20,4 +30,5 @@ export interface StructuralSchema {
   readonly items?: StructuralSchema;
   readonly listType?: 'atomic' | 'set' | 'map';
   readonly listMapKeys?: readonly string[];
+  readonly rules?: readonly SchemaRule[];
 }

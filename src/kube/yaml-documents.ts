@@ -1,8 +1,9 @@
 // YAML (and JSON) text to plain values with line numbers, read as kubectl reads it: several documents in a file, YAML 1.1's words for
-// true and false and its octal numbers, merge keys; repeated keys are errors, and aliases cannot blow up.
+// true and false and Go's numbers, merge keys; repeated keys are errors, and aliases cannot blow up.
 import { isAlias, isMap, isScalar, isSeq, LineCounter, parseAllDocuments } from 'yaml';
 import type { Document, Node, ScalarTag } from 'yaml';
 import type { FieldKeys } from './check-schema.ts';
+import { readYamlNumber } from './read-yaml-number.ts';
 
 /** One document of a file. Empty ones are left out. */
 export interface YamlDocument {
@@ -32,7 +33,7 @@ export function readYamlDocuments(text: string): YamlFile {
       lineCounter: lines,
       prettyErrors: false,
       merge: true,
-      customTags: (tags) => [booleanWords, oldIntegers, ...tags],
+      customTags: (tags) => [booleanWords, numbers, ...tags],
     });
     const documents = Array.isArray(parsed) ? parsed : [];
     const [first, ...more] = documents.flatMap((document) =>
@@ -57,16 +58,11 @@ const booleanWords: ScalarTag = {
   resolve: (text) => /^(?:y|on)/i.test(text),
 };
 
-/** `0777` is octal and `1_000` is a number for kubectl. */
-const oldIntegers: ScalarTag = {
+const numbers: ScalarTag = {
   tag: 'tag:yaml.org,2002:int',
   default: true,
-  test: /^[-+]?(?:0[0-7_]+|[1-9][0-9]*_[0-9_]*)$/,
-  resolve(text) {
-    const digits = text.replaceAll('_', '').replace(/^[-+]/, '');
-    const size = Number.parseInt(digits, digits.startsWith('0') ? 8 : 10);
-    return text.startsWith('-') ? -size : size;
-  },
+  test: /^[-+.0-9]/,
+  resolve: readYamlNumber,
 };
 
 function toYamlDocument(document: Document.Parsed, lineAt: (offset: number) => number): YamlDocument[] {

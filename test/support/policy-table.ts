@@ -1,10 +1,12 @@
 // Policy documents, good and bad, with the verdict that a policy file gets; the API server must come to the same.
+import { edgeTable } from './edge-table.ts';
 import { head, metadata, quotes, rest, spec, wrongForm } from './policy-case.ts';
 import type { PolicyCase } from './policy-case.ts';
 import { selectorTable } from './selector-table.ts';
 
 export const policyTable: readonly PolicyCase[] = [
   ...selectorTable,
+  ...edgeTable,
   // The lists of selectors.
   spec('no selectors', 'devices: []', ['spec.devices', 'has no items']),
   spec('devices left out', 'priority: 1', ['spec.devices', 'is required']),
@@ -210,7 +212,7 @@ export const policyTable: readonly PolicyCase[] = [
   metadata('a name with a slash', '{ name: a/b }', ['metadata.name', 'no valid name']),
   metadata('a long name', `{ name: ${'a'.repeat(64)} }`, ['metadata.name', 'at most 63']),
   metadata('a name that YAML reads as a number', '{ name: 12 }', ['metadata.name', quotes]),
-  metadata('a namespace', '{ name: example, namespace: default }', ['metadata.namespace', 'unknown field']),
+  metadata('a namespace', '{ name: example, namespace: default }'),
   metadata('a wrong label', '{ name: example, labels: { "a b": c } }', ['metadata.labels', 'no valid key']),
   metadata('a wrong label value', '{ name: example, labels: { a: "b c" } }', [
     'metadata.labels',

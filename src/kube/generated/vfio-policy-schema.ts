@@ -4,10 +4,23 @@ import type { StructuralSchema } from '../structural-schema.ts';
 /** Schema of a VfioPolicy's `metadata.name`. */
 export const vfioPolicyNameSchema: StructuralSchema = { type: 'string', maxLength: 63 };
 
-/** Schema of a VfioPolicy's `spec`, without its CEL rules. */
+/** Schema of a VfioPolicy's `spec`, with its CEL rules. */
 export const vfioPolicySpecSchema: StructuralSchema = {
   type: 'object',
   required: ['devices'],
+  rules: [
+    {
+      rule: "has(self.sriov) || !has(self.allow) || self.allow.all(code, code != 'PrimaryNetwork' && code != 'RootStorage')",
+      message: 'PrimaryNetwork and RootStorage can be allowed only together with sriov, for making virtual functions',
+      fieldPath: '.allow',
+    },
+    {
+      rule: "!has(self.sriov) || self.devices.all(d, !has(d.physicalFunctions) && (!has(d.__function__) || d.__function__ != 'Virtual'))",
+      message:
+        'with sriov the selectors name the physical functions that get virtual functions: leave out physicalFunctions and function Virtual',
+      fieldPath: '.devices',
+    },
+  ],
   properties: {
     nodeSelector: {
       type: 'object',
@@ -29,6 +42,13 @@ export const vfioPolicySpecSchema: StructuralSchema = {
           items: {
             type: 'object',
             required: ['key', 'operator'],
+            rules: [
+              {
+                rule: "self.operator in ['In', 'NotIn'] ? has(self.values) && size(self.values) > 0 : !has(self.values) || size(self.values) == 0",
+                message: 'In and NotIn need values; Exists and DoesNotExist take none',
+                fieldPath: '.values',
+              },
+            ],
             properties: {
               key: {
                 type: 'string',
@@ -65,6 +85,18 @@ export const vfioPolicySpecSchema: StructuralSchema = {
       listType: 'atomic',
       items: {
         type: 'object',
+        rules: [
+          {
+            rule: "has(self.vendor) || (has(self.class) && size(self.class) >= 2) || (has(self.addresses) && size(self.addresses) > 0) || (has(self.slots) && size(self.slots) > 0) || (has(self.serialNumbers) && size(self.serialNumbers) > 0) || (has(self.acpiIndexes) && size(self.acpiIndexes) > 0) || (has(self.physicalFunctions) && size(self.physicalFunctions) > 0) || (has(self.modalias) && self.modalias.matches('^((pci|fsl-mc):v[0-9A-F]{8}|cdx:v[0-9A-F]{4}|pci:([^\\\\[]|\\\\[[^\\\\]]+\\\\])*bc[0-9A-F]{2}|cdx:([^\\\\[]|\\\\[[^\\\\]]+\\\\])*c[0-9A-F]{2}|platform:[A-Za-z0-9_-]{2}|acpi:[A-Z0-9]{3}|of:N[^C]*C[A-Za-z0-9,._-]{2})'))",
+            message:
+              'a selector needs at least one of vendor, class of 2 digits or more, modalias with a literal vendor or class, addresses, slots, serialNumbers, acpiIndexes, physicalFunctions: anything less could take the whole node',
+          },
+          {
+            rule: "!has(self.physicalFunctions) || !has(self.__function__) || self.__function__ != 'Physical'",
+            message: 'physicalFunctions selects virtual functions, so function cannot be Physical',
+            fieldPath: '.function',
+          },
+        ],
         properties: {
           bus: { type: 'string', enum: ['pci', 'platform', 'cdx', 'fsl-mc'] },
           vendor: {
@@ -115,6 +147,12 @@ export const vfioPolicySpecSchema: StructuralSchema = {
               minLength: 1,
               maxLength: 64,
               pattern: '^[A-Za-z0-9][A-Za-z0-9_.:,@+-]*$',
+              rules: [
+                {
+                  rule: "!self.matches('^([0-9A-Fa-f]+:)?[0-9A-Fa-f]+:[0-9A-Fa-f]+[.][0-9A-Fa-f]+$') || self.matches('^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f][.][0-7]$')",
+                  message: 'a PCI address has its domain and is lower case, such as 0000:3b:00.0',
+                },
+              ],
               description:
                 'Name of a device on its bus: letters, digits and _ . : , @ + - without a slash, such as "0000:3b:00.0"',
             },
@@ -183,6 +221,12 @@ export const vfioPolicySpecSchema: StructuralSchema = {
               minLength: 1,
               maxLength: 64,
               pattern: '^[A-Za-z0-9][A-Za-z0-9_.:@-]*$',
+              rules: [
+                {
+                  rule: "!self.matches('^([0-9A-Fa-f]+:)?[0-9A-Fa-f]+:[0-9A-Fa-f]+[.][0-9A-Fa-f]+$') || self.matches('^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f][.][0-7]$')",
+                  message: 'a PCI address has its domain and is lower case, such as 0000:3b:00.0',
+                },
+              ],
               description:
                 'PCI address or network interface of a physical function: letters, digits and _ . : @ - without a slash, such as "0000:3b:00.0" or "enp59s0f0np0"',
             },
@@ -196,6 +240,13 @@ export const vfioPolicySpecSchema: StructuralSchema = {
       listType: 'atomic',
       items: {
         type: 'object',
+        rules: [
+          {
+            rule: "!has(self.physicalFunctions) || !has(self.__function__) || self.__function__ != 'Physical'",
+            message: 'physicalFunctions selects virtual functions, so function cannot be Physical',
+            fieldPath: '.function',
+          },
+        ],
         properties: {
           bus: { type: 'string', enum: ['pci', 'platform', 'cdx', 'fsl-mc'] },
           vendor: {
@@ -246,6 +297,12 @@ export const vfioPolicySpecSchema: StructuralSchema = {
               minLength: 1,
               maxLength: 64,
               pattern: '^[A-Za-z0-9][A-Za-z0-9_.:,@+-]*$',
+              rules: [
+                {
+                  rule: "!self.matches('^([0-9A-Fa-f]+:)?[0-9A-Fa-f]+:[0-9A-Fa-f]+[.][0-9A-Fa-f]+$') || self.matches('^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f][.][0-7]$')",
+                  message: 'a PCI address has its domain and is lower case, such as 0000:3b:00.0',
+                },
+              ],
               description:
                 'Name of a device on its bus: letters, digits and _ . : , @ + - without a slash, such as "0000:3b:00.0"',
             },
@@ -314,6 +371,12 @@ export const vfioPolicySpecSchema: StructuralSchema = {
               minLength: 1,
               maxLength: 64,
               pattern: '^[A-Za-z0-9][A-Za-z0-9_.:@-]*$',
+              rules: [
+                {
+                  rule: "!self.matches('^([0-9A-Fa-f]+:)?[0-9A-Fa-f]+:[0-9A-Fa-f]+[.][0-9A-Fa-f]+$') || self.matches('^[0-9a-f]{4,8}:[0-9a-f]{2}:[01][0-9a-f][.][0-7]$')",
+                  message: 'a PCI address has its domain and is lower case, such as 0000:3b:00.0',
+                },
+              ],
               description:
                 'PCI address or network interface of a physical function: letters, digits and _ . : @ - without a slash, such as "0000:3b:00.0" or "enp59s0f0np0"',
             },
@@ -323,6 +386,19 @@ export const vfioPolicySpecSchema: StructuralSchema = {
     },
     driver: {
       type: 'object',
+      rules: [
+        {
+          rule: '!has(self.module) || has(self.name)',
+          message: 'module says where the driver named by name comes from, so it needs name',
+          fieldPath: '.module',
+        },
+        {
+          rule: '!has(self.requireVariant) || !self.requireVariant || !has(self.name)',
+          message:
+            'requireVariant is a demand on the choice by module aliases, which name replaces; give one of the two',
+          fieldPath: '.requireVariant',
+        },
+      ],
       properties: {
         name: {
           type: 'string',
@@ -384,6 +460,20 @@ export const vfioPolicySpecSchema: StructuralSchema = {
           maxLength: 308,
           pattern:
             '^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$',
+          rules: [
+            {
+              rule: '!self.contains("kubernetes.io/")',
+              message: 'domains that end in kubernetes.io belong to Kubernetes; kubelet refuses them',
+            },
+            {
+              rule: '!self.startsWith("requests.")',
+              message: 'names that begin with requests. belong to resource quotas; kubelet refuses them',
+            },
+            {
+              rule: '!self.contains("/") || size(self.split("/")[0]) <= 244',
+              message: 'the domain before the slash has at most 244 characters',
+            },
+          ],
           description:
             'Name of the extended resource that pods ask for: a DNS domain, a slash, then at most 63 letters, digits and _ . and - such as "vfio-operator.dev/connectx7-vf"',
         },

@@ -91,7 +91,7 @@ spec:
     [named('a').replace('"15b3"', '!id "15b3"'), '', 'is no valid YAML'],
     ['\ta: 1\n', '', 'is no valid YAML'],
     [`a: ${'['.repeat(100_000)}`, '', 'YAML'],
-  ])('says what is wrong with %j', (text, path, sentence) => {
+  ])('says what is wrong with odd document %#', (text, path, sentence) => {
     const [problem] = parsePolicyFile(text, 'odd.yaml').problems;
     expect(problem?.path).toBe(path);
     expect(problem?.message).toContain(sentence);
