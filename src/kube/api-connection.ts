@@ -217,7 +217,7 @@ function openStream(what: string, answer: HttpAnswer, maxLineBytes: number): Wat
     },
   };
 
-  async function* readEvents(): AsyncGenerator<unknown> {
+  async function* readEvents(): AsyncGenerator {
     try {
       yield* readJsonLines(what, answer.body, maxLineBytes);
     } catch (error) {
@@ -228,7 +228,7 @@ function openStream(what: string, answer: HttpAnswer, maxLineBytes: number): Wat
   }
 }
 
-async function* noEvents(): AsyncGenerator<unknown> {}
+async function* noEvents(): AsyncGenerator {}
 
 function toApiError(what: string, error: unknown): unknown {
   if (error instanceof CredentialsError) return new ApiError('Credentials', error.message, { cause: error });

@@ -8,7 +8,7 @@ export async function* readJsonLines(
   what: string,
   pieces: AsyncIterable<Uint8Array>,
   maxLineBytes: number,
-): AsyncGenerator<unknown> {
+): AsyncGenerator {
   let waiting: Uint8Array[] = [];
   let waitingBytes = 0;
   for await (const piece of pieces) {
