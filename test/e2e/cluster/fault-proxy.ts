@@ -67,7 +67,9 @@ export async function startFaultProxy(input: FaultProxyInput): Promise<FaultProx
   const sockets = new Set<Socket>();
   const seen: SeenRequest[] = [];
   let [opened, delayMs, refusing] = [0, 0, false];
-  let gate: { readonly open: Promise<void>; readonly release: () => void } | null = null;
+  // Data passes when the gate's promise is kept.
+  let gate: Promise<void> = Promise.resolve();
+  let release: (() => void) | null = null;
   let decide: ((request: SeenRequest) => ProxyAnswer | 'cut' | undefined) | null = null;
 
   const upstream = (request: IncomingMessage, response: ServerResponse): void => {
@@ -136,7 +138,7 @@ export async function startFaultProxy(input: FaultProxyInput): Promise<FaultProx
     try {
       for await (const chunk of from) {
         if (delayMs > 0) await sleep(delayMs);
-        while (gate !== null) await gate.open;
+        await gate;
         if (!to.write(chunk as Buffer))
           await new Promise((resolve) => to.once('drain', resolve).once('close', resolve));
       }
@@ -156,9 +158,8 @@ export async function startFaultProxy(input: FaultProxyInput): Promise<FaultProx
     for (const socket of sockets) socket.resetAndDestroy();
   };
   const resume = (): void => {
-    const was = gate;
-    gate = null;
-    was?.release();
+    release?.();
+    release = null;
   };
   const close = async (): Promise<void> => {
     resume();
@@ -174,9 +175,9 @@ export async function startFaultProxy(input: FaultProxyInput): Promise<FaultProx
     intercept: (next) => void (decide = next),
     delay: (milliseconds) => void (delayMs = milliseconds),
     pause: () => {
-      if (gate !== null) return;
+      if (release !== null) return;
       const { promise, resolve } = Promise.withResolvers<void>();
-      gate = { open: promise, release: resolve };
+      [gate, release] = [promise, resolve];
     },
     resume,
     cut,

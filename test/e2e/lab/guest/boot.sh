@@ -10,7 +10,8 @@ mount -t devpts -o gid=5,mode=620,ptmxmode=666 devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs -o mode=0755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /tmp
-mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# As systemd mounts it.
+mount -t cgroup2 -o nsdelegate cgroup2 /sys/fs/cgroup
 for path in $VISIBLE; do
   mkdir -p "$path"
   mount -o bind "/lab/visible$path" "$path"
