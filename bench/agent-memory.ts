@@ -4,24 +4,29 @@
 // the agent's two largest libraries, all of one run. Its kernel worker counts: it is there for half of the time.
 // Run as root: node bench/agent-memory.ts [--idle SECONDS]
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
-import { createGrpc } from '../src/kubelet/grpc-adapter.ts';
-import { createClock } from '../src/runtime/clock-adapter.ts';
-import { createFiles } from '../src/runtime/files-adapter.ts';
-import { KubeletStandIn } from '../src/simulation/kubelet-stand-in.ts';
+import type { KubeletStandIn } from '../src/simulation/kubelet-stand-in.ts';
+import {
+  createBenchKubelet,
+  readSample,
+  recommendedFlags,
+  startBuiltAgent,
+  waitUntilRegistered,
+  writePolicy,
+  type Place,
+  type RunningAgent,
+  type Sample,
+} from './built-agent.ts';
 import { buildVfioHost } from './vfio-host.ts';
 
 const deviceCount = 64;
 const resource = 'vfio-operator.dev/bench';
-const startPatience = 60_000;
 const startCount = 7;
-/** As README and docs/operations.md say to start it. */
-const recommendedFlags = ['--max-semi-space-size=1', '--optimize-for-size'] as const;
 /** Samples are taken over the end of the idle time: the kernel worker comes and goes with each look. */
 const longestSampling = 60;
 const repository = fileURLToPath(new URL('..', import.meta.url));
@@ -54,7 +59,8 @@ async function measure(): Promise<void> {
   try {
     // A copy: a build that is made meanwhile changes nothing.
     cpSync(build, join(root, 'dist'), { recursive: true });
-    writePolicy(join(root, 'policies'));
+    const spec = { devices: [{ vendor: '8086', class: '02' }], allow: ['NotOurs'], resource: { name: resource } };
+    writePolicy(root, 'bench', spec);
     const starts = await measureStarts({ root, hostRoot: host.path }, children, kubelets);
     const candidates: Candidate[] = [];
     for (const [name, nodeFlags] of [
@@ -129,14 +135,6 @@ function shortest(times: readonly number[]): string {
   return `${times[0]?.toFixed(0)} / ${times[times.length >> 1]?.toFixed(0)}`;
 }
 
-interface Place {
-  /** Build and policies, for all. */
-  readonly root: string;
-  /** State and kubelet, for this one. */
-  readonly directory: string;
-  readonly hostRoot: string;
-}
-
 async function startCandidate(
   name: string,
   nodeFlags: readonly string[],
@@ -144,74 +142,18 @@ async function startCandidate(
   children: ChildProcess[],
   kubelets: KubeletStandIn[],
 ): Promise<Candidate> {
-  const kubelet = new KubeletStandIn(
-    { grpc: createGrpc(), files: createFiles(), clock: createClock() },
-    {
-      directory: join(place.directory, 'device-plugins'),
-      podResourcesDirectory: join(place.directory, 'pod-resources'),
-      registryDirectory: null,
-    },
-  );
+  const kubelet = createBenchKubelet(place);
   kubelets.push(kubelet);
   await kubelet.start();
   const started = performance.now();
-  const agent = startAgent(nodeFlags, place);
+  const agent = startBuiltAgent(nodeFlags, place);
   children.push(agent.process);
-  await waitUntilRegistered(kubelet, agent);
+  await waitUntilRegistered(kubelet, agent, { [resource]: deviceCount });
   return { name, agent, registeredAfter: performance.now() - started };
-}
-
-function writePolicy(directory: string): void {
-  mkdirSync(directory);
-  const spec = { devices: [{ vendor: '8086', class: '02' }], allow: ['NotOurs'], resource: { name: resource } };
-  const metadata = { name: 'bench' };
-  writeFileSync(
-    join(directory, 'bench.json'),
-    JSON.stringify({ apiVersion: 'vfio-operator.dev/v1alpha1', kind: 'VfioPolicy', metadata, spec }),
-  );
-}
-
-interface RunningAgent {
-  readonly process: ChildProcess;
-  output(): string;
-}
-
-function startAgent(nodeFlags: readonly string[], { root, directory, hostRoot }: Place): RunningAgent {
-  const flags = {
-    '--host-root': hostRoot,
-    '--policies': join(root, 'policies'),
-    '--state': join(directory, 'state'),
-    '--kubelet': 'required',
-    '--device-plugins-dir': join(directory, 'device-plugins'),
-    '--kubelet-root': directory,
-    '--listen': '127.0.0.1:0',
-  };
-  const command = [join(root, 'dist/main.mjs'), 'agent', '--no-load-modules', ...Object.entries(flags).flat()];
-  const child = spawn(process.execPath, [...nodeFlags, ...command], { stdio: ['ignore', 'pipe', 'pipe'] });
-  let output = '';
-  for (const stream of [child.stdout, child.stderr])
-    stream?.on('data', (bytes: Buffer) => (output += bytes.toString()));
-  return { process: child, output: () => output };
 }
 
 function startNode(code: string): ChildProcess {
   return spawn(process.execPath, ['--input-type=module', '-e', code], { cwd: repository, stdio: 'ignore' });
-}
-
-async function waitUntilRegistered(kubelet: KubeletStandIn, agent: RunningAgent): Promise<void> {
-  const until = performance.now() + startPatience;
-  while (kubelet.resources().get(resource)?.allocatable !== deviceCount) {
-    if (agent.process.exitCode !== null || performance.now() > until)
-      throw new Error(`the agent has not registered ${deviceCount} devices:\n${agent.output()}`);
-    await sleep(2);
-  }
-}
-
-/** Memory in kB; `seconds` of processor time since the process began. */
-interface Sample {
-  readonly resident: number;
-  readonly anonymous: number;
-  readonly seconds: number;
 }
 
 /** Each process's samples, oldest first; the first one's children, all together, come last. */
@@ -229,23 +171,6 @@ async function sampleAfterIdle(children: readonly ChildProcess[]): Promise<reado
     await sleep(1000);
   }
   return all;
-}
-
-function readSample(pid: number): Sample {
-  try {
-    const status = readFileSync(`/proc/${pid}/status`, 'utf8');
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const ticks = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    const kilobytes = (field: string) => Number(new RegExp(`^${field}:\\s+(\\d+) kB$`, 'm').exec(status)?.[1] ?? 0);
-    return {
-      resident: kilobytes('VmRSS'),
-      anonymous: kilobytes('RssAnon'),
-      seconds: (Number(ticks[11]) + Number(ticks[12])) / 100,
-    };
-  } catch {
-    // A worker that ended just now.
-    return { resident: 0, anonymous: 0, seconds: 0 };
-  }
 }
 
 function childrenOf(parent: number): readonly number[] {

@@ -10,6 +10,7 @@ const benches: Readonly<Record<string, string>> = {
   scan: 'one scan of the buses',
   plan: 'a pass with nothing to do',
   proofs: 'proving what the node uses, with 500 processes more (JSON)',
+  allocation: 'Allocate and GetPreferredAllocation, a restarted kubelet, memory with many devices',
   'agent-memory': 'the agent idle with 64 devices, and its time to be registered',
 };
 

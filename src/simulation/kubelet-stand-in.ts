@@ -5,6 +5,7 @@ import { answer, devicePluginVersion, registration } from '../kubelet/contracts.
 import type { ListedDevice, RegisterRequest } from '../kubelet/messages.ts';
 import { GrpcError } from '../kubelet/ports.ts';
 import type { Grpc, GrpcServer } from '../kubelet/ports.ts';
+import { FileError } from '../runtime/ports.ts';
 import type { Clock, Files } from '../runtime/ports.ts';
 import { DeviceManager, allIds } from './kubelet/device-manager.ts';
 import type { ResourceCount } from './kubelet/device-manager.ts';
@@ -255,7 +256,12 @@ export class KubeletStandIn {
   async #removeSockets(directory: string): Promise<void> {
     const { files } = this.#ports;
     for (const name of files.list(directory)) {
-      if (files.linkStat(`${directory}/${name}`).kind === 'socket') await files.remove(`${directory}/${name}`);
+      try {
+        if (files.linkStat(`${directory}/${name}`).kind === 'socket') await files.remove(`${directory}/${name}`);
+      } catch (error) {
+        // A plugin that saw its stream end removes its own socket at the same time.
+        if (!(error instanceof FileError) || error.code !== 'ENOENT') throw error;
+      }
     }
   }
 
