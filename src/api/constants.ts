@@ -21,8 +21,12 @@ export const conditionReasons = {
   allDone: 'AllDone',
   /** Ready True: no node or device matches. */
   noMatchingDevices: 'NoMatchingDevices',
+  /** Ready True of a policy in DryRun: every node has planned it. */
+  dryRunPlanned: 'DryRunPlanned',
   /** Ready False, Reconciling True: steps are running or waiting. */
   stepsPending: 'StepsPending',
+  /** Ready False, Reconciling True of a policy: agents have not acted on this generation yet. */
+  agentsBehind: 'AgentsBehind',
   /** Ready False: a change waits for the user of a device. */
   devicesHeld: 'DevicesHeld',
   /** Stalled True: a step failed, or could not be undone, or has not returned. */
