@@ -53,7 +53,7 @@ export interface Stamp {
 
 /** `report` is called for everything that is there and cannot be read. */
 export function createSysfs(files: Files, report: (unread: Unread) => void): Sysfs {
-  const attempt = <T>(path: string, read: () => T, silent = false): T | null => {
+  const attempt = <T>(path: string, read: () => T | null, silent = false): T | null => {
     try {
       return read();
     } catch (error) {
@@ -67,7 +67,16 @@ export function createSysfs(files: Files, report: (unread: Unread) => void): Sys
     const text = attempt(path, () => files.readText(path, attributeBytes), silent);
     return text === null ? null : cleanText(text);
   };
-  const readLink = (path: string): string | null => attempt(path, () => files.readLink(path));
+  // EINVAL: it is there and is no link (readlink(2)), as the file bonding_masters among the links of /sys/class/net.
+  const readLink = (path: string): string | null =>
+    attempt(path, () => {
+      try {
+        return files.readLink(path);
+      } catch (error) {
+        if (error instanceof FileError && error.code === 'EINVAL') return null;
+        throw error;
+      }
+    });
   return {
     readAttribute: (path) => readText(path, false),
     readOptionalAttribute: (path) => readText(path, true),

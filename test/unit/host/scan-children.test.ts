@@ -30,6 +30,13 @@ describe('what hangs below devices', () => {
     expect(devices.get('0000:00:1c.0')?.interfaces).toEqual([]);
   });
 
+  it('is found beside the file that bonding keeps among the interfaces', async () => {
+    const { tree, device } = setUp();
+    tree.addFunction({ address: '0000:02:00.0', interfaces: ['eth0'] });
+    tree.sink.file('/sys/class/net/bonding_masters', 'bond0\n');
+    expect((await device('0000:02:00.0'))?.interfaces).toEqual(['eth0']);
+  });
+
   it('tells the serial of an NVMe controller, with multipath and without', async () => {
     const { tree, device } = setUp();
     tree.addFunction({ address: '0000:04:00.0', classCode: '010802' });
