@@ -2,11 +2,12 @@
 // their name (OCI image specification; the name is the annotation that containerd reads).
 
 import { createHash } from 'node:crypto';
-import { readFileSync, statSync, writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheEntry } from '../lab/cache.ts';
 import { run } from '../lab/command.ts';
+import { guestPrograms } from '../lab/programs.ts';
 import { labTools } from '../lab/tools.ts';
 
 /** A member of a layer or of the archive itself. */
@@ -17,7 +18,7 @@ type TarMember =
 
 /** The pause image, which containerd's configuration in the node names. */
 export const PAUSE_IMAGE = 'lab.local/pause:1';
-/** busybox with the applets that test pods use. */
+/** busybox with the applets that test pods use, and the lab's `vfio-holder`, which opens a device as a virtual machine does. */
 export const BOX_IMAGE = 'lab.local/box:1';
 
 const APPLETS =
@@ -28,7 +29,8 @@ export async function labImages(): Promise<string> {
   const { directory } = await labTools();
   const busybox = readFileSync(join(directory, 'bin/busybox'));
   const source = fileURLToPath(new URL('node/pause.c', import.meta.url));
-  const hash = createHash('sha256').update(busybox).update(readFileSync(source));
+  const holder = (await guestPrograms()).get('vfio-holder') ?? Buffer.alloc(0);
+  const hash = createHash('sha256').update(busybox).update(holder).update(readFileSync(source));
   hash.update(readFileSync(fileURLToPath(import.meta.url)));
   const entry = await cacheEntry(`images/lab-${hash.digest('hex').slice(0, 16)}`, async (staging) => {
     const program = join(staging, 'pause');
@@ -46,6 +48,7 @@ export async function labImages(): Promise<string> {
             path,
           })),
           file('bin/busybox', busybox),
+          file('bin/vfio-holder', holder),
           ...APPLETS.split(' ').map((name): TarMember => ({ kind: 'link', path: `bin/${name}`, target: 'busybox' })),
           { kind: 'file', path: 'etc/passwd', content: Buffer.from('root:x:0:0:root:/root:/bin/sh\n') },
         ],

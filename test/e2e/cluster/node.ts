@@ -9,6 +9,7 @@ import { LabError, say } from '../lab/lab-error.ts';
 import { fileURLToPath } from 'node:url';
 import { GUEST_API_SERVER } from './control-plane.ts';
 import type { ControlPlane } from './control-plane.ts';
+import { flagsOf } from './control-plane-files.ts';
 import { labImages, PAUSE_IMAGE } from './images.ts';
 import { nodeTools } from './node-tools.ts';
 import { programPaths } from './programs.ts';
@@ -86,15 +87,14 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
   };
 
   const labels = Object.entries(options.labels ?? {}).map(([name, value]) => `${name}=${value}`);
-  const flags = [
-    ...[
-      '--config=/etc/kubernetes/kubelet.yaml',
-      '--kubeconfig=/etc/kubernetes/kubeconfig',
-      '--node-ip=10.0.2.15',
-      '-v=2',
-    ],
-    ...[`--hostname-override=${options.name}`, `--node-labels=${labels.join(',')}`],
-  ];
+  const flags = flagsOf({
+    config: '/etc/kubernetes/kubelet.yaml',
+    kubeconfig: '/etc/kubernetes/kubeconfig',
+    'node-ip': '10.0.2.15',
+    'hostname-override': options.name,
+    'node-labels': labels.join(','),
+    v: '2',
+  });
   let kubelet: GuestProcess | undefined;
   const startKubelet = async (): Promise<void> => {
     if (kubelet !== undefined) return;
