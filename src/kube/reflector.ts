@@ -11,7 +11,7 @@ import type { WatchEvent } from './watch-event.ts';
 import type { WatchProblem } from './watch-problem.ts';
 import { createWatchedStore } from './watched-store.ts';
 
-export type { WatchProblem } from './watch-problem.ts';
+export type { WatchProblem, WatchProblemCode } from './watch-problem.ts';
 
 export interface Watched<T> {
   /**
