@@ -5,8 +5,9 @@ import type { Files, FileStat, LogFile, Random, Watch } from '../runtime/ports.t
 import { buildNode } from './memory/entry.ts';
 import type { Entry } from './memory/entry.ts';
 import { createMemoryLog } from './memory/log-file.ts';
-import { fileContent } from './memory/node.ts';
+import { fileContent, fileText } from './memory/node.ts';
 import type { ComputedNode, DirectoryNode, Node } from './memory/node.ts';
+import { PathCache } from './memory/path-cache.ts';
 import { losePower } from './memory/power-cut.ts';
 import { foundPath, placeOf, resolvePath, resolvePlace } from './memory/resolve.ts';
 import type { Found, Place } from './memory/resolve.ts';
@@ -66,8 +67,15 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
   let fault: FileFault | null = null;
   const factory = { nextInode: () => inodes++, now };
   const root = buildNode({ directory: {} }, 1, factory) as DirectoryNode;
+  const cache = new PathCache();
+  const tree = { root, cache };
   const watches = new Map<DirectoryNode, Set<(name: string | null) => void>>();
 
+  /** An entry came, went or became another. */
+  const moved = (directory: DirectoryNode, path: string, name: string): void => {
+    cache.changed(directory);
+    changed(directory, path, name);
+  };
   const changed = (directory: DirectoryNode, path: string, name: string): void => {
     directory.modifiedAt = now();
     if (silent.some((prefix) => path === prefix || path.startsWith(`${prefix}/`))) return;
@@ -86,12 +94,12 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
   };
   const find = (operation: string, path: string, follow = true): Found => {
     check(operation, path);
-    const found = resolvePath(root, path, follow);
+    const found = resolvePath(tree, path, follow);
     if ('errno' in found) throw new FileError(operation, path, found.errno);
     return found;
   };
   const place = (operation: string, path: string): Place => {
-    const found = resolvePlace(root, path);
+    const found = resolvePlace(tree, path);
     if ('errno' in found) throw new FileError(operation, path, found.errno);
     return found;
   };
@@ -100,13 +108,13 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
     if (node.kind === 'file' && durable === null) node.durable = null;
     spot.directory.entries.set(spot.name, node);
     if (durable === 'whole') spot.directory.durable.set(spot.name, node);
-    changed(spot.directory, spot.directoryPath, spot.name);
+    moved(spot.directory, spot.directoryPath, spot.name);
   };
   const makeParents = (path: string): void => {
     const names = path.split('/').filter((name) => name !== '');
     for (let depth = 1; depth < names.length; depth += 1) {
       const parent = '/' + names.slice(0, depth).join('/');
-      const found = resolvePath(root, parent, true);
+      const found = resolvePath(tree, parent, true);
       if ('errno' in found) files.put(parent, { directory: {} });
       else if (found.node.kind !== 'directory') throw new FileError('mkdir', parent, 'ENOTDIR');
     }
@@ -114,7 +122,13 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
   const read = (operation: string, path: string): Uint8Array => content(operation, path, find(operation, path).node);
 
   const files: MemoryFiles = {
-    readText: (path, maxBytes = 16 * 1024 * 1024) => decoder.decode(read('open', path).subarray(0, maxBytes)),
+    readText(path, maxBytes = 16 * 1024 * 1024) {
+      const { node } = find('open', path);
+      const text = node.kind === 'computed' ? (node.read?.() ?? null) : node.kind === 'file' ? fileText(node) : null;
+      // A character has at most three bytes per unit of a string's length.
+      if (text !== null && text.length * 3 <= maxBytes) return text;
+      return decoder.decode(content('open', path, node).subarray(0, maxBytes));
+    },
     readBytes: (path, offset, length) => read('open', path).slice(offset, offset + length),
     readLink(path) {
       const { node } = find('readlink', path, false);
@@ -135,7 +149,7 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
       const names = path.split('/').filter((name) => name !== '');
       for (let depth = 1; depth <= names.length; depth += 1) {
         const here = '/' + names.slice(0, depth).join('/');
-        const found = resolvePath(root, here, true);
+        const found = resolvePath(tree, here, true);
         if (!('errno' in found)) {
           if (found.node.kind !== 'directory') {
             throw new FileError('mkdir', path, depth === names.length ? 'EEXIST' : 'ENOTDIR');
@@ -149,7 +163,7 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
     },
     async openLog(path, { truncate }): Promise<LogFile> {
       check('open', path);
-      const found = resolvePath(root, path, true);
+      const found = resolvePath(tree, path, true);
       const spot = 'errno' in found ? place('open', path) : placeOf(found);
       if (spot === null) throw new FileError('open', path, 'EISDIR');
       if (spot.node === null) {
@@ -185,8 +199,8 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
       if (target.node !== null) gone(target.node);
       target.directory.entries.set(target.name, node);
       node.changedAt = now();
-      changed(source.directory, source.directoryPath, source.name);
-      changed(target.directory, target.directoryPath, target.name);
+      moved(source.directory, source.directoryPath, source.name);
+      moved(target.directory, target.directoryPath, target.name);
     },
     async remove(path) {
       check('unlink', path);
@@ -194,7 +208,7 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
       if (spot.node === null) throw new FileError('unlink', path, 'ENOENT');
       if (spot.node.kind === 'directory') throw new FileError('unlink', path, 'EISDIR');
       spot.directory.entries.delete(spot.name);
-      changed(spot.directory, spot.directoryPath, spot.name);
+      moved(spot.directory, spot.directoryPath, spot.name);
     },
     async syncDirectory(path) {
       const { node } = find('fsync', path);
@@ -211,7 +225,7 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
     },
 
     put(path, entry) {
-      let spot = resolvePlace(root, path);
+      let spot = resolvePlace(tree, path);
       if ('errno' in spot) {
         makeParents(path);
         spot = place('put', path);
@@ -220,16 +234,16 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
       create(spot, entry, 'whole');
     },
     drop(path) {
-      const spot = resolvePlace(root, path);
+      const spot = resolvePlace(tree, path);
       if ('errno' in spot || spot.node === null) return;
       gone(spot.node);
       spot.directory.entries.delete(spot.name);
       spot.directory.durable.delete(spot.name);
-      changed(spot.directory, spot.directoryPath, spot.name);
+      moved(spot.directory, spot.directoryPath, spot.name);
     },
-    exists: (path) => !('errno' in resolvePath(root, path, true)),
+    exists: (path) => !('errno' in resolvePath(tree, path, true)),
     find(path) {
-      const found = resolvePath(root, path, true);
+      const found = resolvePath(tree, path, true);
       return 'errno' in found ? null : found.node;
     },
     openAttribute(path) {
@@ -244,6 +258,7 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
       watches.clear();
       const spared = new Set((options.volatile ?? ['/sys', '/proc', '/dev', '/run']).map((path) => files.find(path)));
       losePower(root, random ?? null, (node) => spared.has(node));
+      cache.clear();
     },
   };
   for (const [path, entry] of Object.entries(options.entries ?? {})) files.put(path, entry);

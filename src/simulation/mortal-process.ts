@@ -58,12 +58,11 @@ export function createMortalProcess(inner: ProcessPorts, onKill: () => void, fat
       );
     });
   };
-  const now = <Result>(run: () => Result): Result => {
+  const mustLive = (): void => {
     if (!alive) throw new ProcessKilled('the process was killed');
-    return run();
   };
   const ports: ProcessPorts = {
-    files: mortalFiles(inner.files, call, now, () => alive),
+    files: mortalFiles(inner.files, call, mustLive, () => alive),
     clock: mortalClock(inner.clock, () => alive),
     processes: {
       self: inner.processes.self,
@@ -82,29 +81,49 @@ export function createMortalProcess(inner: ProcessPorts, onKill: () => void, fat
 }
 
 type Call = <Result>(operation: string, run: () => Promise<Result>) => Promise<Result>;
-type Now = <Result>(run: () => Result) => Result;
 
-function mortalFiles(inner: Files, call: Call, now: Now, isAlive: () => boolean): Files {
+function mortalFiles(inner: Files, call: Call, mustLive: () => void, isAlive: () => boolean): Files {
   return {
-    readText: (path, maxBytes) => now(() => inner.readText(path, maxBytes)),
-    readBytes: (path, offset, length) => now(() => inner.readBytes(path, offset, length)),
-    readLink: (path) => now(() => inner.readLink(path)),
-    list: (path) => now(() => inner.list(path)),
-    stat: (path) => now(() => inner.stat(path)),
-    linkStat: (path) => now(() => inner.linkStat(path)),
-    realPath: (path) => now(() => inner.realPath(path)),
+    readText(path, maxBytes) {
+      mustLive();
+      return inner.readText(path, maxBytes);
+    },
+    readBytes(path, offset, length) {
+      mustLive();
+      return inner.readBytes(path, offset, length);
+    },
+    readLink(path) {
+      mustLive();
+      return inner.readLink(path);
+    },
+    list(path) {
+      mustLive();
+      return inner.list(path);
+    },
+    stat(path) {
+      mustLive();
+      return inner.stat(path);
+    },
+    linkStat(path) {
+      mustLive();
+      return inner.linkStat(path);
+    },
+    realPath(path) {
+      mustLive();
+      return inner.realPath(path);
+    },
     makeDirectory: (path, mode) => call('makeDirectory', () => inner.makeDirectory(path, mode)),
     openLog: async (path, options) => mortalLog(await call('openLog', () => inner.openLog(path, options)), call),
     createExclusive: (path, text) => call('createExclusive', () => inner.createExclusive(path, text)),
     rename: (from, to) => call('rename', () => inner.rename(from, to)),
     remove: (path) => call('remove', () => inner.remove(path)),
     syncDirectory: (path) => call('syncDirectory', () => inner.syncDirectory(path)),
-    watch: (directory, onChange) =>
-      now(() =>
-        inner.watch(directory, (name) => {
-          if (isAlive()) onChange(name);
-        }),
-      ),
+    watch(directory, onChange) {
+      mustLive();
+      return inner.watch(directory, (name) => {
+        if (isAlive()) onChange(name);
+      });
+    },
   };
 }
 

@@ -65,10 +65,10 @@ export function tapProcesses(processes: Processes, hear: (command: string) => Co
   };
 }
 
-/** A logger that tells what is worth telling. */
-export function createTellingLogger(say: (line: string) => void): Logger {
+/** A logger that tells what is worth telling; null: nobody listens. */
+export function createTellingLogger(say: ((line: string) => void) | null): Logger {
   const log = (level: string) => (fields: object, message: string) => {
-    if (level !== 'debug') say(`  agent ${level}: ${message} ${JSON.stringify(fields).slice(0, 300)}`);
+    if (level !== 'debug' && say !== null) say(`  agent ${level}: ${message} ${JSON.stringify(fields).slice(0, 300)}`);
   };
   const logger: Logger = {
     debug: log('debug'),

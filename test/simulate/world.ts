@@ -18,7 +18,7 @@ import { createRandomNode } from '../../src/simulation/nodes/random-node.ts';
 import type { RandomNode } from '../../src/simulation/nodes/random-node.ts';
 import { createSeededRandom } from '../../src/simulation/seeded-random.ts';
 import type { SeededRandom } from '../../src/simulation/seeded-random.ts';
-import { settleByImmediate } from '../../src/simulation/settle-adapter.ts';
+import { settleByTick } from '../../src/simulation/settle-adapter.ts';
 import { createSimulatedDisks } from '../../src/simulation/simulated-disks.ts';
 import { createSimulatedKernel } from '../../src/simulation/simulated-kernel.ts';
 import type { AgentProcess, SimulatedKernel } from '../../src/simulation/simulated-kernel.ts';
@@ -88,14 +88,14 @@ export class World {
   private writer = 0;
   private readonly armed = new Set<Armed>();
   private readonly mutation: Mutation;
-  private readonly tell: (line: string) => void;
+  private readonly tell: ((line: string) => void) | null;
 
-  constructor({ seed, tally, mutation = {}, tell = () => {} }: WorldOptions) {
-    this.clock = createVirtualClock({ settle: settleByImmediate });
+  constructor({ seed, tally, mutation = {}, tell }: WorldOptions) {
+    this.clock = createVirtualClock({ settle: settleByTick });
     this.random = createSeededRandom(seed);
     this.tally = tally;
     this.mutation = mutation;
-    this.tell = tell;
+    this.tell = tell ?? null;
     const groups = 4 + this.random.below(3);
     const release = this.random.pick(releases);
     this.machine = createRandomNode(this.random.fork(), {
@@ -124,7 +124,7 @@ export class World {
   }
 
   say(line: string): void {
-    this.tell(`${String(this.clock.monotonic()).padStart(8)} ${line}`);
+    this.tell?.(`${String(this.clock.monotonic()).padStart(8)} ${line}`);
   }
 
   /** Lets something happen at the n-th call of the agent's ports from now. */
@@ -180,7 +180,7 @@ export class World {
     const grpc = this.mutation.grpc?.(mortal.grpc) ?? mortal.grpc;
     const journaled = tapJournal(process.files, stateDirectory, (record) => {
       this.watch.onJournal(record);
-      this.say(`  journal ${tellRecord(record)}`);
+      if (this.tell !== null) this.say(`  journal ${tellRecord(record)}`);
     });
     const files = this.mutation.files?.(journaled) ?? journaled;
     this.run(life, process, files, grpc).catch((error: unknown) => {
@@ -223,7 +223,7 @@ export class World {
     };
     const bootId = files.readText('/proc/sys/kernel/random/boot_id').trim();
     this.knownBoot = bootId;
-    const logger = createTellingLogger((line) => this.say(line));
+    const logger = createTellingLogger(this.tell === null ? null : (line) => this.say(line));
     const processes = tapProcesses(process.processes, (command) => this.onCommand(command));
     const metrics = createAgentMetrics();
     const random = this.random.fork();

@@ -49,7 +49,7 @@ const local = 0x8000_0000;
 const littleEndian = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** /proc/PID/net/route: the main IPv4 table, without broadcast and multicast routes. */
-export function parseRoutes4(text: string): NetTable<Route> {
+export const parseRoutes4 = rememberLast((text: string): NetTable<Route> => {
   const [header = '', ...lines] = text.split('\n');
   return parseRows(lines, header.startsWith('Iface\tDestination\tGateway'), (fields) => {
     const [name = '', destination = '', , flagText = '', , , , mask = ''] = fields;
@@ -67,10 +67,10 @@ export function parseRoutes4(text: string): NetTable<Route> {
       },
     ];
   });
-}
+});
 
 /** /proc/PID/net/ipv6_route: all IPv6 tables. */
-export function parseRoutes6(text: string): NetTable<Route> {
+export const parseRoutes6 = rememberLast((text: string): NetTable<Route> => {
   return parseRows(text.split('\n'), text.trim() !== '', (fields) => {
     const [destination = '', prefix = '', , , , metric = '', , , flagText = '', name = ''] = fields;
     if (fields.length !== 10 || !isHex(destination, 32) || !isHex(prefix, 2) || !isHex(flagText, 8)) return null;
@@ -87,23 +87,23 @@ export function parseRoutes6(text: string): NetTable<Route> {
       },
     ];
   });
-}
+});
 
 /** /proc/PID/net/if_inet6 */
-export function parseAddresses6(text: string): NetTable<CarriedAddress> {
+export const parseAddresses6 = rememberLast((text: string): NetTable<CarriedAddress> => {
   return parseRows(text.split('\n'), true, (fields) => {
     const [address = '', , , scope = '', , name = ''] = fields;
     if (fields.length !== 6 || !isHex(address, 32) || !isHex(scope, 2)) return null;
     const bits = plainBits(address);
     return [{ interface: name, address: bits, linkLocal: bits.startsWith('1111111010') }];
   });
-}
+});
 
 /**
  * /proc/PID/net/fib_trie: the only place below /proc that names the local IPv4 addresses. It prints every table; an address of ours
  * is a leaf `|-- ADDRESS` with `/32 host LOCAL` beneath. It does not name interfaces.
  */
-export function parseLocalAddresses4(text: string): LocalAddresses {
+export const parseLocalAddresses4 = rememberLast((text: string): LocalAddresses => {
   const addresses = new Set<string>();
   let table: string | null = null;
   let leaf: string | null = null;
@@ -132,17 +132,17 @@ export function parseLocalAddresses4(text: string): LocalAddresses {
     if (prefix === '0' && type === 'UNICAST' && table.startsWith('Id ')) foreignDefault = true;
   }
   return { addresses: [...addresses], foreignDefault, whole: whole && table !== null };
-}
+});
 
 /** /proc/PID/net/dev: the names of all interfaces of the namespace. */
-export function parseInterfaceNames(text: string): NetTable<string> {
+export const parseInterfaceNames = rememberLast((text: string): NetTable<string> => {
   const [first = '', second = '', ...lines] = text.split('\n');
   const whole = first.startsWith('Inter-|') && second.startsWith(' face |');
   return parseRows(lines, whole, (_fields, line) => {
     const name = /^ *([^\s/]+): *\d/.exec(line)?.[1];
     return name === undefined ? null : [name];
   });
-}
+});
 
 /** /proc/PID/net/tcp and tcp6: established connections. */
 export function parseConnections(text: string): NetTable<Connection> {
@@ -194,6 +194,15 @@ export function toText(bits: string): string {
 /** Whether an address lies in a route's destination. */
 export function covers(route: Route, address: string): boolean {
   return route.destination.length === address.length && address.startsWith(route.destination.slice(0, route.prefix));
+}
+
+/** Tables seldom change from pass to pass, and a node with many routes has long ones: what the same text said is known. */
+function rememberLast<Result>(parse: (text: string) => Result): (text: string) => Result {
+  let known: { readonly text: string; readonly result: Result } | null = null;
+  return (text) => {
+    if (known?.text !== text) known = { text, result: parse(text) };
+    return known.result;
+  };
 }
 
 function quadToBits(text: string): string | null {

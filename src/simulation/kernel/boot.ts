@@ -146,16 +146,48 @@ function modulesDisabledEntry(machine: Machine): Entry {
 }
 
 function showNetworkFacts(machine: Machine, text: (path: string, read: () => string) => void): void {
-  const interfaces = (): ReturnType<typeof presentInterfaces> => presentInterfaces(machine);
-  const routes = (): Machine['routes'] =>
-    machine.routes.filter((route) => interfaces().some(({ name }) => name === route.interface));
-  text('/proc/1/net/route', () => routeText(routes()));
-  text('/proc/1/net/ipv6_route', () => ipv6RouteText(routes(), interfaces()));
-  text('/proc/1/net/if_inet6', () => ifInet6Text(interfaces()));
-  text('/proc/1/net/fib_trie', () => fibTrieText(routes(), interfaces()));
-  text('/proc/1/net/dev', () => netDevText(interfaces().map(({ name }) => name)));
+  let known = networkTexts([], machine.routes);
+  const texts = (): NetworkTexts => {
+    const interfaces = presentInterfaces(machine);
+    const same =
+      known.routes === machine.routes &&
+      known.interfaces.length === interfaces.length &&
+      known.interfaces.every((one, index) => one === interfaces[index]);
+    return same ? known : (known = networkTexts(interfaces, machine.routes));
+  };
+  text('/proc/1/net/route', () => texts().route);
+  text('/proc/1/net/ipv6_route', () => texts().route6);
+  text('/proc/1/net/if_inet6', () => texts().addresses6);
+  text('/proc/1/net/fib_trie', () => texts().trie);
+  text('/proc/1/net/dev', () => texts().names);
   text('/proc/1/net/tcp', () => noConnections);
   text('/proc/1/net/tcp6', () => noConnections);
+}
+
+type Interfaces = ReturnType<typeof presentInterfaces>;
+
+interface NetworkTexts {
+  readonly interfaces: Interfaces;
+  readonly routes: Machine['routes'];
+  readonly route: string;
+  readonly route6: string;
+  readonly addresses6: string;
+  readonly trie: string;
+  readonly names: string;
+}
+
+function networkTexts(interfaces: Interfaces, routes: Machine['routes']): NetworkTexts {
+  const names = interfaces.map(({ name }) => name);
+  const present = routes.filter((route) => names.includes(route.interface));
+  return {
+    interfaces,
+    routes,
+    route: routeText(present),
+    route6: ipv6RouteText(present, interfaces),
+    addresses6: ifInet6Text(interfaces),
+    trie: fibTrieText(present, interfaces),
+    names: netDevText(names),
+  };
 }
 
 /** /proc/fb: number and name of each framebuffer. */

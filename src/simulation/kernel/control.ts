@@ -172,15 +172,20 @@ function deviceAt(machine: Machine, address: string): SimDevice {
 }
 
 function snapshot(machine: Machine): KernelSnapshot {
-  const devices = [...machine.devices.values()].sort((a, b) => (a.address < b.address ? -1 : 1));
-  const each = <Value>(value: (device: SimDevice) => Value): Record<string, Value> =>
-    Object.fromEntries(devices.map((device) => [device.address, value(device)]));
-  const functions = devices.filter(({ spec }) => 'sriov' in spec && spec.sriov !== undefined);
-  return {
-    drivers: each(({ driver }) => driver?.name ?? null),
-    overrides: each(({ override }) => override),
-    groups: each(({ group }) => group?.number ?? null),
-    virtualFunctions: Object.fromEntries(functions.map((device) => [device.address, device.virtualFunctions.length])),
-    autoprobe: Object.fromEntries(functions.map((device) => [device.address, device.sriovAutoprobe])),
-  };
+  const drivers: Record<string, string | null> = {};
+  const overrides: Record<string, string | null> = {};
+  const groups: Record<string, number | null> = {};
+  const virtualFunctions: Record<string, number> = {};
+  const autoprobe: Record<string, boolean> = {};
+  for (const address of [...machine.devices.keys()].sort()) {
+    const device = machine.devices.get(address);
+    if (device === undefined) continue;
+    drivers[address] = device.driver?.name ?? null;
+    overrides[address] = device.override;
+    groups[address] = device.group?.number ?? null;
+    if (!('sriov' in device.spec) || device.spec.sriov === undefined) continue;
+    virtualFunctions[address] = device.virtualFunctions.length;
+    autoprobe[address] = device.sriovAutoprobe;
+  }
+  return { drivers, overrides, groups, virtualFunctions, autoprobe };
 }

@@ -64,9 +64,10 @@ export function linkInterfaces(machine: Machine): void {
   }
 }
 
+const loopback: NetSpec = { name: 'lo', ipv4: ['127.0.0.1/8'], ipv6: ['::1/128'] };
+
 /** The interfaces there are now, with their addresses. */
 export function presentInterfaces(machine: Machine): readonly NetSpec[] {
-  const loopback: NetSpec = { name: 'lo', ipv4: ['127.0.0.1/8'], ipv6: ['::1/128'] };
   const children = [...machine.devices.values()].flatMap(({ spec }) => spec.children ?? []);
   const known = [loopback, ...children.flatMap(interfacesOf), ...(machine.spec.virtualInterfaces ?? [])];
   return known.filter(({ name, elsewhere }) => elsewhere !== true && machine.files.exists(`/sys/class/net/${name}`));

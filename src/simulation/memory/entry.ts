@@ -54,6 +54,7 @@ export function buildNode(entry: Entry, device: number, factory: NodeFactory): N
       mode: entry.mode ?? 0o644,
       chunks: [content],
       size: content.length,
+      text: null,
       durable: content,
     } satisfies FileNode;
   }
@@ -68,6 +69,7 @@ export function buildNode(entry: Entry, device: number, factory: NodeFactory): N
       mode: entry.mode ?? 0o755,
       entries,
       durable: new Map(entries),
+      revision: 0,
     } satisfies DirectoryNode;
   }
   if ('link' in entry) {

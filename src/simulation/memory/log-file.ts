@@ -34,6 +34,7 @@ export function createMemoryLog(path: string, node: Node | null, truncate: boole
     if (node.kind !== 'file') throw new FileError('write', path, 'EINVAL');
     node.chunks.push(bytes);
     node.size += bytes.length;
+    node.text = null;
     node.modifiedAt = around.now();
     around.changed();
   };

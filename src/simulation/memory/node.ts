@@ -17,6 +17,8 @@ export interface DirectoryNode extends NodeBase {
   entries: Map<string, Node>;
   /** Entries as of the last fsync of the directory: what a power cut leaves. */
   durable: Map<string, Node>;
+  /** The number of the tree's change that was the last one of these entries; 0: none since it was built. */
+  revision: number;
 }
 
 export interface FileNode extends NodeBase {
@@ -24,6 +26,8 @@ export interface FileNode extends NodeBase {
   /** Content in order of appending; joined when read. */
   chunks: Uint8Array[];
   size: number;
+  /** The content as text, once it was read as such; null after a change. */
+  text: string | null;
   /** Content as of the last fsync of the file; null when there was none. */
   durable: Uint8Array | null;
 }
@@ -71,8 +75,16 @@ export function fileContent(node: FileNode): Uint8Array {
   return whole;
 }
 
+const decoder = new TextDecoder();
+
+/** The whole content as text. */
+export function fileText(node: FileNode): string {
+  return (node.text ??= decoder.decode(fileContent(node)));
+}
+
 /** Replaces the content; nothing of it is durable yet. */
 export function setFileContent(node: FileNode, content: Uint8Array): void {
   node.chunks = [content];
   node.size = content.length;
+  node.text = null;
 }

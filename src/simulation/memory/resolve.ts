@@ -1,6 +1,8 @@
 // Path resolution as in path_resolution(7): component by component, links where they stand, `..` of the directory really reached,
 // at most 40 links, a trailing slash demands a directory.
 import type { DirectoryNode, Node } from './node.ts';
+import { textOf } from './path-cache.ts';
+import type { Failure, PathCache, Trail, Walked } from './path-cache.ts';
 
 /** Where a path led: the nodes from the root to it, each with its name; the root's is empty. */
 export interface Found {
@@ -17,27 +19,28 @@ export interface Place {
   readonly node: Node | null;
 }
 
-/** An errno name. */
-interface Failure {
-  readonly errno: string;
-}
-
 const maxLinks = 40;
 const longestName = 255;
 const longestPath = 4095;
 const slash = '/'.charCodeAt(0);
 
+/** A tree that paths lead through. */
+export interface PathTree {
+  readonly root: DirectoryNode;
+  readonly cache: PathCache;
+}
+
 /** Finds what `path` names; a final link is followed when `follow`. */
-export function resolvePath(root: DirectoryNode, path: string, follow: boolean): Found | Failure {
-  const walked = walk(root, path, follow);
+export function resolvePath(tree: PathTree, path: string, follow: boolean): Found | Failure {
+  const walked = walkOnce(tree, path, follow);
   if ('errno' in walked) return walked;
   if (walked.missing !== null) return { errno: 'ENOENT' };
-  return { node: walked.nodes.at(-1) ?? root, nodes: walked.nodes, names: walked.names };
+  return { node: walked.nodes.at(-1) ?? tree.root, nodes: walked.nodes, names: walked.names };
 }
 
 /** Finds the directory for an entry to be made, renamed or removed. A final link is not followed. */
-export function resolvePlace(root: DirectoryNode, path: string): Place | Failure {
-  const walked = walk(root, path.endsWith('/') ? path.replace(/\/+$/, '') : path, false);
+export function resolvePlace(tree: PathTree, path: string): Place | Failure {
+  const walked = walkOnce(tree, path.endsWith('/') ? path.replace(/\/+$/, '') : path, false);
   if ('errno' in walked) return walked;
   return placeIn(walked.nodes, walked.names, walked.missing) ?? { errno: 'EBUSY' };
 }
@@ -65,14 +68,16 @@ function placeIn(nodes: readonly Node[], names: readonly string[], missing: stri
   };
 }
 
-/** `missing` is the last component when all before it is there and it is not. */
-interface Walked {
-  readonly nodes: Node[];
-  readonly names: string[];
-  readonly missing: string | null;
+function walkOnce({ root, cache }: PathTree, path: string, follow: boolean): Walked | Failure {
+  const known = cache.recall(path, follow);
+  if (known !== null) return known;
+  const trail: Trail = { directories: [], links: [] };
+  const walked = walk(root, path, follow, trail);
+  cache.remember(path, follow, walked, trail);
+  return walked;
 }
 
-function walk(root: DirectoryNode, path: string, follow: boolean): Walked | Failure {
+function walk(root: DirectoryNode, path: string, follow: boolean, trail: Trail): Walked | Failure {
   if (path === '') return { errno: 'ENOENT' };
   if (path.includes('\0')) return { errno: 'EINVAL' };
   if (path.length > longestPath) return { errno: 'ENAMETOOLONG' };
@@ -99,13 +104,15 @@ function walk(root: DirectoryNode, path: string, follow: boolean): Walked | Fail
       continue;
     }
     if (name.length > longestName) return { errno: 'ENAMETOOLONG' };
+    trail.directories.push(here);
     let next = here.entries.get(name);
     if (next === undefined) return at >= rest.length ? { nodes, names, missing: name } : { errno: 'ENOENT' };
     if (next.kind === 'link' && (follow || at < rest.length)) {
       links += 1;
       if (links > maxLinks) return { errno: 'ELOOP' };
       if (next.leadsTo === null) {
-        const text = typeof next.text === 'string' ? next.text : next.text();
+        const text = textOf(next);
+        if (typeof next.text !== 'string') trail.links.push({ node: next, text });
         if (text === '') return { errno: 'ENOENT' };
         if (text.charCodeAt(0) === slash) {
           nodes.length = 1;
