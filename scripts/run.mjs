@@ -44,6 +44,15 @@ const checks = [
   { name: 'dead code', command: tool('knip'), parameters: ['--no-progress'], cure: 'remove it, or use it' },
 ];
 
+/** Words of the command line that choose test files; flags are none. */
+const chosenFiles = rest.filter((word) => !word.startsWith('-'));
+
+/** Builds what tests with a cluster run, from Go modules, so that no test waits for a compiler; not for files that need no cluster. */
+function clusterPrograms() {
+  const needed = chosenFiles.length === 0 || chosenFiles.some((word) => /cluster|api|chart|controller/.test(word));
+  return needed ? run(node(), ['test/e2e/cluster/build-programs.ts', '--quiet']) : 0;
+}
+
 function check() {
   let failed = 0;
   for (const part of checks) {
@@ -62,8 +71,8 @@ const tasks = {
   demo: () => run(node(), [program('main.mjs'), 'demo', ...rest]),
   cli: () => run(node(), [program('main.mjs'), ...rest], process.env.INIT_CWD ?? repository),
   test: () => run(node(), [tool('vitest'), 'run', '--project', 'unit', '--coverage', ...rest]),
-  e2e: () => run(node(), [tool('vitest'), 'run', '--project', 'e2e', ...rest]),
-  'e2e:full': () => run(node(), ['test/e2e/full.ts', ...rest]),
+  e2e: () => clusterPrograms() || run(node(), [tool('vitest'), 'run', '--project', 'e2e', ...rest]),
+  'e2e:full': () => clusterPrograms() || run(node(), ['test/e2e/full.ts', ...rest]),
   bench: () => run(node(), ['bench/run.ts', ...rest]),
   simulate: () => run(node(), ['test/simulate/main.ts', ...rest]),
 };

@@ -1,10 +1,11 @@
 // Builds the programs of a cluster that the lab's cache lacks, so that no test waits for a compiler: node test/e2e/cluster/build-programs.ts
-// [PROGRAM…]. Prints NAME=PATH for each on stdout, progress on stderr.
+// [--quiet] [PROGRAM…]. Prints NAME=PATH for each on stdout unless quiet, progress on stderr.
 
 import { LabError, say } from '../lab/lab-error.ts';
 import { PROGRAMS, programPath } from './programs.ts';
 
-const wanted = process.argv.slice(2);
+const quiet = process.argv.includes('--quiet');
+const wanted = process.argv.slice(2).filter((word) => word !== '--quiet');
 const unknown = wanted.filter((name) => !(PROGRAMS as readonly string[]).includes(name));
 if (unknown.length > 0) {
   say(`unknown: ${unknown.join(', ')}; known: ${PROGRAMS.join(', ')}`);
@@ -14,7 +15,7 @@ try {
   for (const name of PROGRAMS) {
     if (wanted.length > 0 && !wanted.includes(name)) continue;
     const path = await programPath(name);
-    process.stdout.write(`${name}=${path}\n`);
+    if (!quiet) process.stdout.write(`${name}=${path}\n`);
   }
 } catch (error) {
   if (!(error instanceof LabError)) throw error;

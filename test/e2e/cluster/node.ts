@@ -41,6 +41,8 @@ export interface Node {
   stopKubelet(signal?: 'SIGTERM' | 'SIGKILL'): Promise<void>;
   /** Imports an OCI archive of the test machine into containerd. */
   importImage(archive: string): Promise<void>;
+  /** Gives an imported image another name as well. */
+  tagImage(from: string, to: string): Promise<void>;
   /** Waits until the Node object says Ready and kubelet has told it anew since. */
   waitUntilReady(seconds?: number): Promise<void>;
   /** What a pod's container wrote, all its lives in order; empty when it wrote nothing. */
@@ -118,6 +120,7 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
       await own.ended;
     },
     importImage,
+    tagImage: async (from, to) => void (await ctr(`images tag '${from}' '${to}'`)),
     waitUntilReady: async (within = 120) => {
       const since = Date.now();
       try {
