@@ -56,7 +56,7 @@ export function readCrd(plural) {
 
 /**
  * @param {string} text
- * @param {'typescript' | 'markdown'} parser
+ * @param {'typescript' | 'markdown' | 'yaml'} parser
  */
 export function prettify(text, parser) {
   return format(text, { parser, printWidth: 120, singleQuote: true });

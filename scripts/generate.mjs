@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 
 const directory = dirname(fileURLToPath(import.meta.url));
 let failed = false;
-for (const script of ['generate-proto.mjs', 'generate-api.mjs']) {
+for (const script of ['generate-proto.mjs', 'generate-api.mjs', 'generate-chart.mjs']) {
   const result = spawnSync(process.execPath, [join(directory, script), ...process.argv.slice(2)], { stdio: 'inherit' });
   if (result.status !== 0) failed = true;
 }
