@@ -3,10 +3,17 @@
 import { isIP } from 'node:net';
 import { hostname } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
+import { AccessError, toServerAddress } from '../kube/cluster-access.ts';
 
 export interface AgentConfig {
-  /** Directory of policy files. */
-  readonly policies: string;
+  /** Directory of policy files; null: policies come from the API server. */
+  readonly policies: string | null;
+  /** Who the agent is at the API server; null: the service account of its pod. */
+  readonly kubeconfig: string | null;
+  /** The API server in place of the one that kubeconfig or environment name. */
+  readonly apiServer: string | null;
+  /** The API server's service address, as kubelet tells it to every container. */
+  readonly service: { readonly host: string | undefined; readonly port: string | undefined };
   /** State directory: lock, journal, allocations, last good policies, node state. */
   readonly state: string;
   readonly nodeName: string;
@@ -62,6 +69,16 @@ function parseApiServers(text: string): AgentConfig['apiServers'] {
   });
 }
 
+function parseApiServer(text: string): string {
+  try {
+    toServerAddress(text);
+    return text;
+  } catch (error) {
+    if (error instanceof AccessError) throw new InvalidArgumentError(error.message);
+    throw error;
+  }
+}
+
 /** Labels as `KEY=VALUE,…`; commander shows the error beside the flag. */
 export function parseLabels(text: string): Readonly<Record<string, string>> {
   const labels: Record<string, string> = {};
@@ -105,16 +122,31 @@ export function agentCommand(run: (config: AgentConfig) => Promise<void>): Comma
   const command = new Command('agent')
     .description('find the matching devices, bind them, offer them to kubelet, give them back')
     .addOption(
-      new Option('--policies <dir>', 'directory of VfioPolicy files (*.yaml, *.yml, *.json)')
-        .env('VFIO_OPERATOR_POLICIES')
-        .makeOptionMandatory(),
+      new Option(
+        '--policies <dir>',
+        'no cluster: directory of VfioPolicy files (*.yaml, *.yml, *.json). Without it policies come from the API server',
+      ).env('VFIO_OPERATOR_POLICIES'),
+    )
+    .addOption(
+      new Option(
+        '--kubeconfig <file>',
+        "who to be at the API server, for an agent outside a pod; without it the pod's service account",
+      ).env('VFIO_OPERATOR_KUBECONFIG'),
+    )
+    .addOption(
+      new Option('--api-server <url>', 'the API server, in place of what kubeconfig or the pod says: https://HOST:PORT')
+        .env('VFIO_OPERATOR_API_SERVER')
+        .argParser(parseApiServer),
     )
     .addOption(
       new Option('--state <dir>', 'state directory').env('VFIO_OPERATOR_STATE').default('/var/lib/vfio-operator'),
     )
     .addOption(new Option('--node-name <name>', 'name of this node').env('NODE_NAME').default(hostname().toLowerCase()))
     .addOption(
-      new Option('--node-labels <labels>', 'labels of this node beside hostname, os and arch: KEY=VALUE,…')
+      new Option(
+        '--node-labels <labels>',
+        'with --policies: labels of this node beside hostname, os and arch: KEY=VALUE,…',
+      )
         .env('VFIO_OPERATOR_NODE_LABELS')
         .argParser(parseLabels)
         .default({}, 'none'),
@@ -202,11 +234,31 @@ export function agentCommand(run: (config: AgentConfig) => Promise<void>): Comma
         .argParser(parseSeconds(1, 3600))
         .default(60_000, '60'),
     );
-  return command.action(() => run(toConfig(command.opts(), (name) => isSwitchedOff(command, name))));
+  return command.action(() => {
+    const wrong = findContradiction(command);
+    if (wrong !== null) command.error(`error: ${wrong}`);
+    return run(toConfig(command.opts(), (name) => isSwitchedOff(command, name)));
+  });
+}
+
+/** What cannot be meant together; null when all is well. */
+function findContradiction(command: Command): string | null {
+  const { policies, kubeconfig, apiServer } = command.opts<Options>();
+  if (policies !== undefined) {
+    const other = kubeconfig !== undefined ? '--kubeconfig' : apiServer !== undefined ? '--api-server' : null;
+    return other === null ? null : `policies come from files (--policies) or from a cluster (${other}), not from both`;
+  }
+  if (!['default', undefined].includes(command.getOptionValueSource('nodeLabels')))
+    return "--node-labels goes with --policies; in a cluster the labels are the Node object's";
+  if (kubeconfig === undefined && (process.env.KUBERNETES_SERVICE_HOST ?? '') === '' && apiServer === undefined)
+    return 'where do policies come from? Give --policies DIR, or --kubeconfig FILE, or run as a pod (KUBERNETES_SERVICE_HOST is not set)';
+  return null;
 }
 
 interface Options {
-  readonly policies: string;
+  readonly policies?: string;
+  readonly kubeconfig?: string;
+  readonly apiServer?: string;
   readonly state: string;
   readonly nodeName: string;
   readonly nodeLabels: Readonly<Record<string, string>>;
@@ -235,7 +287,10 @@ function isSwitchedOff(command: Command, name: string): boolean {
 
 function toConfig(options: Options, isOff: (name: string) => boolean): AgentConfig {
   return Object.freeze({
-    policies: options.policies,
+    policies: options.policies ?? null,
+    kubeconfig: options.kubeconfig ?? null,
+    apiServer: options.apiServer ?? null,
+    service: { host: process.env.KUBERNETES_SERVICE_HOST, port: process.env.KUBERNETES_SERVICE_PORT },
     state: options.state,
     nodeName: options.nodeName,
     nodeLabels: { ...ownLabels(options.nodeName), ...options.nodeLabels },

@@ -5,29 +5,34 @@ import { fileURLToPath } from 'node:url';
 import { readOwnAddresses } from '../host/proof/own-addresses-adapter.ts';
 import { createDiskReader } from '../host/proof/disk-reader-adapter.ts';
 import type { ExtraCondition } from '../domain/node-conditions.ts';
-import type { InvalidPolicy } from '../domain/node-state.ts';
-import type { DocumentProblem } from '../kube/policy-documents.ts';
+import { createApiConnection } from '../kube/api-connection.ts';
+import { AccessError, inClusterAccess } from '../kube/cluster-access.ts';
+import { createHttp } from '../kube/http-adapter.ts';
+import { readKubeconfig } from '../kube/kubeconfig.ts';
 import { version } from '../runtime/version.ts';
 import { hostPaths } from '../host/host-paths.ts';
 import { JournalError } from '../host/journal-record.ts';
 import { createKernelWorker } from '../host/kernel-worker-adapter.ts';
 import { createHostObserver } from '../host/observe-host.ts';
 import { createGrpc } from '../kubelet/grpc-adapter.ts';
-import { createAgentMetrics } from '../runtime/agent-metrics.ts';
+import { type AgentMetrics, createAgentMetrics } from '../runtime/agent-metrics.ts';
 import { createClock } from '../runtime/clock-adapter.ts';
 import { createFiles } from '../runtime/files-adapter.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { ListenError, startOpsServer } from '../runtime/ops-server-adapter.ts';
-import { type Clock, FileError, type Files } from '../runtime/ports.ts';
+import { type Clock, FileError, type Files, type Random } from '../runtime/ports.ts';
 import { createProcesses } from '../runtime/processes-adapter.ts';
 import { createRandom } from '../runtime/random-adapter.ts';
 import { createSockets } from '../runtime/sockets-adapter.ts';
 import { agentCommand, type AgentConfig } from './config.ts';
+import { connectOrigin } from './connect-origin.ts';
+import { createFilesOrigin } from './files-origin.ts';
+import { createClusterOrigin } from './cluster/cluster-origin.ts';
+import type { PolicyOrigin } from './policy-origin.ts';
 import { judgeReadiness } from './judge-readiness.ts';
 import { noKubelet } from './kubelet-side.ts';
 import { openKubelet } from './open-kubelet.ts';
-import { createNodeStateReporter } from './report-node-state.ts';
-import { type Agent, HostTaken, type PolicySource, startAgent } from './start-agent.ts';
+import { type Agent, HostTaken, startAgent } from './start-agent.ts';
 
 /** Runs `vfio-operator agent`; `argv` as the process got it. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -51,7 +56,7 @@ async function run(config: AgentConfig): Promise<void> {
   try {
     starting.resolve(await start(config, logger));
   } catch (error) {
-    const known = [HostTaken, ListenError, JournalError, FileError].some((kind) => error instanceof kind);
+    const known = [HostTaken, ListenError, JournalError, FileError, AccessError].some((kind) => error instanceof kind);
     if (!known || !(error instanceof Error)) throw error;
     logger.error({ error: error.message }, 'cannot start; no device was touched');
     process.exit(1);
@@ -70,6 +75,7 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     entry: workerEntry(),
     ...(config.workerCgroup ? { cgroup: `${paths.sys}/fs/cgroup/vfio-operator` } : {}),
   });
+  const origin = await createOrigin({ config, files, clock, random, logger, metrics });
   const observer = createHostObserver({
     files,
     paths,
@@ -80,8 +86,13 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     proofs: {
       disks: createDiskReader(process.execPath),
       ownAddresses: readOwnAddresses(paths.proc),
-      nodeAddresses: config.nodeAddresses,
-      endpoints: config.apiServers,
+      // Read at every look: a Node's addresses may change.
+      get nodeAddresses() {
+        return origin.network.nodeAddresses;
+      },
+      get endpoints() {
+        return origin.network.endpoints;
+      },
     },
   });
   logger.info({ config, node: process.version }, 'agent starts');
@@ -95,39 +106,23 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     health: () => ({ ok: true, message: 'alive' }),
     ready: () => judgeReadiness(agent, config.kubelet),
   });
-  let problems: readonly DocumentProblem[] = [];
-  const reportNodeState = createNodeStateReporter({
-    files,
-    clock,
-    path: `${config.state}/node-state.json`,
-    node: { name: config.nodeName, labels: config.nodeLabels },
-    agentVersion: version,
-    hasKubelet: config.kubelet === 'required',
-    invalidPolicies: () => problems.map(toInvalidPolicy),
-    extraConditions: () => (worker.stayed === null ? [] : [workerStayed(worker.stayed)]),
-  });
   agent = await startAgent({
-    onPass: reportNodeState,
+    ...connectOrigin(origin, {
+      files,
+      clock,
+      path: `${config.state}/node-state.json`,
+      agentVersion: version,
+      hasKubelet: config.kubelet === 'required',
+      extraConditions: () => (worker.stayed === null ? [] : [workerStayed(worker.stayed)]),
+    }),
     machine: { files, clock, random, processes: createProcesses(), sockets: createSockets(), worker, paths },
     observer,
-    node: { name: config.nodeName, labels: config.nodeLabels },
     logger,
     metrics,
     state: config.state,
     bootId,
     interval: config.interval,
     writeDeadline: config.writeDeadline,
-    openPolicies: (onChange) =>
-      openPolicies(
-        config,
-        files,
-        clock,
-        (now) => {
-          problems = now;
-          for (const problem of now) logger.error({ ...problem }, 'policy file has a problem');
-        },
-        onChange,
-      ),
     openKubelet: (journal, onChange) =>
       config.kubelet === 'none'
         ? Promise.resolve(noKubelet)
@@ -163,41 +158,35 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
   };
 }
 
-async function openPolicies(
-  config: AgentConfig,
-  files: Files,
-  clock: Clock,
-  onProblems: (problems: readonly DocumentProblem[]) => void,
-  onChange: () => void,
-): Promise<PolicySource> {
-  // The YAML parser costs 5 MB, and an agent that reads its policies from a cluster needs none.
-  const { openPolicyDirectory } = await import('./policy-directory.ts');
-  const directory = await openPolicyDirectory({
-    files,
+/** Files where a directory was given, else the cluster. Throws `AccessError` when there is no way to an API server. */
+async function createOrigin(parts: {
+  readonly config: AgentConfig;
+  readonly files: Files;
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly logger: Logger;
+  readonly metrics: AgentMetrics;
+}): Promise<PolicyOrigin> {
+  const { config, files, clock } = parts;
+  if (config.policies !== null) return createFilesOrigin({ ...parts, directory: config.policies });
+  const { server, credentials } =
+    config.kubeconfig === null
+      ? inClusterAccess({
+          files,
+          serviceHost: config.service.host,
+          servicePort: config.service.port,
+          address: config.apiServer,
+        })
+      : await readKubeconfig({ files, path: config.kubeconfig, address: config.apiServer });
+  const connection = createApiConnection({
+    http: createHttp({ server, credentials }),
+    credentials,
     clock,
-    directory: config.policies,
-    keptFile: `${config.state}/policies`,
-    onChange: (snapshot) => {
-      onProblems(snapshot.problems);
-      onChange();
-    },
+    server,
+    pathPrefix: server.pathPrefix,
+    userAgent: `vfio-operator-agent/${version}`,
   });
-  onProblems(directory.current.problems);
-  return {
-    get current() {
-      return directory.current.set;
-    },
-    close: () => directory.close(),
-  };
-}
-
-function toInvalidPolicy({ file, line, path, message }: DocumentProblem): InvalidPolicy {
-  return {
-    name: file,
-    uid: null,
-    generation: 0,
-    message: `${file}:${line}: ${path === '' ? '' : `${path}: `}${message}`,
-  };
+  return createClusterOrigin({ ...parts, connection });
 }
 
 function workerStayed(why: string): ExtraCondition {

@@ -36,6 +36,7 @@ export interface ReconcileParts {
   readonly paths: HostPaths;
   readonly clock: Clock;
   readonly random: Random;
+  /** Read anew by every pass: labels may change. */
   readonly node: NodeIdentity;
   readonly observer: HostObserver;
   readonly kubelet: KubeletSide;
@@ -55,6 +56,8 @@ export interface PassReport {
   readonly pools: readonly ResourcePool[];
   readonly inUse: InUse;
   readonly policies: PolicySet;
+  /** This node as the pass saw it. */
+  readonly node: NodeIdentity;
   /** Transactions that were begun. */
   readonly applied: ReadonlyMap<string, ApplyOutcome>;
   /** Milliseconds until the next pass is due at the latest. */
@@ -79,34 +82,36 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   /** Keys of transactions whose kernel call is watched. */
   const watched = new Set<string>();
 
-  const look = async (policies: PolicySet): Promise<Look> => {
+  /** Labels and policies may change while a pass runs; it goes by what it began with. */
+  const readWanted = (): Wanted => {
+    const { name, labels } = parts.node;
+    return { node: { name, labels }, policies: parts.policies() };
+  };
+
+  const look = async (wanted: Wanted): Promise<Look> => {
     const ledger = apply.journal.ledger();
-    const observation = await parts.observer.observe({
-      policies: policiesOfNode({ node: parts.node, policies }),
-      ledger,
-    });
+    const observation = await parts.observer.observe({ policies: policiesOfNode(wanted), ledger });
     const use = await kubelet.readUse();
     const inUse = { holders: [...use.holders, ...observation.holders], unreadable: use.unreadable };
     const input: PlanInput = {
-      node: parts.node,
+      ...wanted,
       inventory: observation.inventory,
       findings: observation.findings,
       aliases: observation.aliases,
       catalog: observation.catalog,
-      policies,
       inUse,
       ledger,
       failures: toPastFailures(retries, clock.monotonic()),
     };
-    return { observation, inUse, policies, input, plan: plan(input) };
+    return { observation, inUse, ...wanted, input, plan: plan(input) };
   };
 
-  const toPools = ({ observation, policies, plan: { decisions } }: Look): readonly ResourcePool[] =>
+  const toPools = ({ observation, input, plan: { decisions } }: Look): readonly ResourcePool[] =>
     buildPools({
       inventory: observation.inventory,
       ledger: apply.journal.ledger(),
       decisions,
-      policies: policiesOfNode({ node: parts.node, policies }),
+      policies: policiesOfNode(input),
       nodes: readVfioNodes(parts.files, parts.paths),
       noIommuNodes: readNoIommuNodes(parts.files, parts.paths, observation.inventory),
     });
@@ -179,7 +184,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
       .open()
       .filter(({ transaction }) => transaction.members.some((member) => member.identity.address === address));
     if (parked.length > 0) await recover(apply, new Set(parked.map(({ transaction }) => transaction.key)));
-    const seen = await look(parts.policies());
+    const seen = await look(readWanted());
     const planned = planRelease(address, seen.plan, seen.input);
     if ('refusal' in planned) return { ok: false, message: planned.refusal };
     await kubelet.offer(withdraw(toPools(seen), [planned.transaction]));
@@ -206,7 +211,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
    */
   async function applyAndWatch(
     transactions: readonly Transaction[],
-    policies: PolicySet,
+    wanted: Wanted,
   ): Promise<ReadonlyMap<string, ApplyOutcome>> {
     const running = new Map(transactions.map((transaction) => [transaction.key, transaction]));
     const onOutcome = (transaction: Transaction, outcome: ApplyOutcome): void => {
@@ -220,7 +225,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
       if (!noticed) continue;
       noticed = false;
       try {
-        await kubelet.offer(withdraw(toPools(await look(policies)), [...running.values()]));
+        await kubelet.offer(withdraw(toPools(await look(wanted)), [...running.values()]));
       } catch {
         // Where it matters, the look after the last transaction says so.
       }
@@ -254,12 +259,12 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
 
   async function pass(): Promise<PassReport> {
     await settle();
-    const policies = parts.policies();
+    const wanted = readWanted();
     // Whoever mends a policy after a failure does not wait for the back-off of the old one.
-    const words = JSON.stringify(policies.policies);
+    const words = JSON.stringify(wanted.policies.policies);
     if (words !== plannedPolicies) retries = emptyRetrySchedule;
     plannedPolicies = words;
-    const first = await look(policies);
+    const first = await look(wanted);
     await forget(findForgotten(first.input));
     let last = first;
     let applied: ReadonlyMap<string, ApplyOutcome> = new Map();
@@ -267,8 +272,8 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     if (first.plan.transactions.length > 0) {
       // What is about to change is offered to nobody any more before anything is written to it.
       await kubelet.offer(toPools(first));
-      applied = await applyAndWatch(first.plan.transactions, policies);
-      last = await look(policies);
+      applied = await applyAndWatch(first.plan.transactions, wanted);
+      last = await look(wanted);
       repeated = backOff(first.plan, last.plan, applied);
     }
     const pools = toPools(last);
@@ -305,10 +310,12 @@ function withdraw(pools: readonly ResourcePool[], transactions: readonly Transac
   }));
 }
 
-interface Look {
+/** What a pass goes by. */
+type Wanted = Pick<PlanInput, 'node' | 'policies'>;
+
+interface Look extends Wanted {
   readonly observation: HostObservation;
   readonly inUse: InUse;
-  readonly policies: PolicySet;
   readonly input: PlanInput;
   readonly plan: Plan;
 }

@@ -1,7 +1,8 @@
-// Tells the node state after every pass: built from the pass, written to the state directory when it is another one than before.
+// Tells the node state after every pass: built from the pass, written to the state directory when it is another one than before, and
+// handed on to whoever else wants it.
 import { toNodeState, type InvalidPolicy } from '../domain/node-state.ts';
 import type { ExtraCondition } from '../domain/node-conditions.ts';
-import type { NodeIdentity } from '../domain/plan-input.ts';
+import type { VfioNodeState } from '../api/generated/types.ts';
 import type { ResourcePool } from '../domain/resource-pool.ts';
 import type { InUse, Ledger } from '../domain/ledger.ts';
 import type { Clock, Files } from '../runtime/ports.ts';
@@ -14,13 +15,16 @@ export interface NodeStateParts {
   readonly clock: Clock;
   /** Path of the file. */
   readonly path: string;
-  readonly node: NodeIdentity;
   readonly agentVersion: string;
   readonly hasKubelet: boolean;
   /** What is wrong with policies now. */
   readonly invalidPolicies: () => readonly InvalidPolicy[];
   /** What the agent knows of itself that no pass shows. */
   readonly extraConditions: () => readonly ExtraCondition[];
+  /** Whether it is worth telling yet: false while policies and kubelet have yet to answer for the first time. */
+  readonly mayTell: (kubelet: KubeletSide) => boolean;
+  /** Gets every state, also one that is as before. */
+  readonly publish: (state: VfioNodeState) => void;
 }
 
 /** The reporter: give it every finished pass. Throws `FileError` when the file cannot be written. */
@@ -28,7 +32,10 @@ export function createNodeStateReporter(
   parts: NodeStateParts,
 ): (report: PassReport, kubelet: KubeletSide, ledger: Ledger) => Promise<void> {
   const file = openNodeStateFile(parts.files, parts.path);
+  // A full disk must not make every state a new one.
+  let { before } = file;
   return async (report, kubelet, ledger) => {
+    if (!parts.mayTell(kubelet)) return;
     const registrations = new Map(
       kubelet.resources.map((resource) => [
         resource.resource,
@@ -39,24 +46,25 @@ export function createNodeStateReporter(
         },
       ]),
     );
-    await file.write(
-      toNodeState({
-        node: parts.node,
-        agentVersion: parts.agentVersion,
-        inventory: report.observation.inventory,
-        plan: report.plan,
-        policies: report.policies,
-        invalidPolicies: parts.invalidPolicies(),
-        ledger,
-        inUse: report.inUse,
-        pools: report.pools,
-        registrations,
-        hasKubelet: parts.hasKubelet,
-        extraConditions: parts.extraConditions(),
-        before: file.before,
-        now: parts.clock.now(),
-      }),
-    );
+    const state = toNodeState({
+      node: report.node,
+      agentVersion: parts.agentVersion,
+      inventory: report.observation.inventory,
+      plan: report.plan,
+      policies: report.policies,
+      invalidPolicies: parts.invalidPolicies(),
+      ledger,
+      inUse: report.inUse,
+      pools: report.pools,
+      registrations,
+      hasKubelet: parts.hasKubelet,
+      extraConditions: parts.extraConditions(),
+      before,
+      now: parts.clock.now(),
+    });
+    before = state;
+    parts.publish(state);
+    await file.write(state);
   };
 }
 

@@ -4,6 +4,7 @@ import type { Decision } from '../domain/decision.ts';
 import type { Ledger } from '../domain/ledger.ts';
 import type { NodeIdentity } from '../domain/plan-input.ts';
 import type { PolicySet } from '../domain/policy.ts';
+import type { Transaction } from '../domain/step.ts';
 import { acquireHostLock, type ControlAnswer, type ControlRequest, type HostLock } from '../host/host-lock.ts';
 import type { HostPaths } from '../host/host-paths.ts';
 import { openJournal, type Journal } from '../host/journal.ts';
@@ -14,7 +15,7 @@ import type { AgentMetrics } from '../runtime/agent-metrics.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Clock, Files, Processes, Random, Sockets, Timer, Watch } from '../runtime/ports.ts';
 import { startReconcileLoop, type ReconcileLoop } from '../runtime/reconcile-loop.ts';
-import type { ApplyContext } from './apply-context.ts';
+import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
 import { answerControl } from './answer-control.ts';
 import { countDecisions, createDecisionLog } from './decision-log.ts';
 import type { KubeletSide } from './kubelet-side.ts';
@@ -41,6 +42,7 @@ export interface PolicySource {
 export interface AgentParts {
   readonly machine: AgentMachine;
   readonly observer: HostObserver;
+  /** This node; its labels may change while the agent runs. */
   readonly node: NodeIdentity;
   readonly logger: Logger;
   readonly metrics: AgentMetrics;
@@ -53,6 +55,10 @@ export interface AgentParts {
   readonly openKubelet: (journal: Journal, onAllocate: () => void) => Promise<KubeletSide>;
   /** Hears of every finished pass, after everything it led to has happened. */
   readonly onPass?: (report: PassReport, kubelet: KubeletSide, ledger: Ledger) => Promise<void>;
+  /** Hears of every transaction that ended. */
+  readonly onOutcome?: (transaction: Transaction, outcome: ApplyOutcome) => void;
+  /** Hears of every pass that could not be finished. */
+  readonly onFailedPass?: (problem: string) => void;
 }
 
 /** A running agent. */
@@ -137,7 +143,9 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
     apply,
     interval: parts.interval,
     lookAgain,
-    onOutcome: ({ key, kind, members }, outcome) => {
+    onOutcome: (transaction, outcome) => {
+      parts.onOutcome?.(transaction, outcome);
+      const { key, kind, members } = transaction;
       const addresses = members.map((member) => member.identity.address);
       const fields = { transaction: key, kind, addresses, ...outcome };
       if (outcome.outcome === 'Applied') logger.info(fields, `${kind} of ${addresses.join(', ')} done`);
@@ -155,6 +163,12 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
       kubelet,
       ledger: () => journal.ledger(),
     });
+  // Nothing tells when kubelet has taken a resource: looked for soon after, then ever more seldom.
+  let unregistered = 0;
+  const untilRegistered = ({ resources }: KubeletSide): number => {
+    unregistered = resources.every(({ registered }) => registered) ? 0 : unregistered + 1;
+    return unregistered === 0 ? parts.interval : Math.min(parts.interval, 500 * 2 ** unregistered);
+  };
   const watches = watchHost(machine, (reason) => {
     reconciler.notice();
     lookAgain(reason);
@@ -172,11 +186,12 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
       metrics.observePass(clock.monotonic() - begun, true, clock.now());
       noteFigures(metrics, finished.plan.decisions, kubelet, worker);
       await parts.onPass?.(finished, kubelet, journal.ledger());
-      return { again: finished.again };
+      return { again: Math.min(finished.again, untilRegistered(kubelet)) };
     },
     onError(error, retryIn) {
       problem = error instanceof Error ? error.message : String(error);
       metrics.observePass(0, false, clock.now());
+      parts.onFailedPass?.(problem);
       logger.error(
         { error: problem, stack: error instanceof Error ? error.stack : undefined, retryIn },
         'a pass failed',

@@ -106,10 +106,15 @@ function countDecisions(decisions: readonly Pick<Decision, 'kind'>[]): Required<
   };
 }
 
-/** Policies of this node by name, the invalid ones among them: what the controller needs to know that this generation was seen. */
+/**
+ * Policies of this node by name, the invalid ones among them: what the controller needs to know that this generation was seen. One that
+ * became invalid stands there once, as it is now, though its last good version is still in force.
+ */
 function toNodePolicies(input: NodeStateInput): readonly VfioNodePolicy[] {
   const conflicts = new Map(input.plan.policyProblems.map((problem) => [problem.policy, problem]));
-  const valid = policiesOfNode(input).map(({ name, uid, generation }): VfioNodePolicy => {
+  const isInvalid = new Set(input.invalidPolicies.map(({ name }) => name));
+  const inForce = policiesOfNode(input).filter(({ name }) => !isInvalid.has(name));
+  const valid = inForce.map(({ name, uid, generation }): VfioNodePolicy => {
     const problem = conflicts.get(name);
     return {
       name,

@@ -1,6 +1,6 @@
 // The agent's Prometheus metrics. Names and labels are documented in docs/operations.md; no label carries a secret or an address
 // of unbounded number.
-import { Gauge, Histogram, Registry } from 'prom-client';
+import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 
 export interface AgentMetrics {
   /** Replaces the counts of devices by decision and code. */
@@ -17,8 +17,21 @@ export interface AgentMetrics {
   ): void;
   observeAllocate(resource: string, ok: boolean, milliseconds: number): void;
   observePass(milliseconds: number, ok: boolean, finishedAt: number): void;
+  observeEvent(reason: string, outcome: string): void;
+  /** Whether the policies are completely known. */
+  setPoliciesKnown(known: boolean): void;
+  /** Asked at every scrape, while the agent has an API server. */
+  watchApi(api: ApiFigures): void;
   /** The text exposition format. */
   text(): Promise<string>;
+}
+
+/** What the connection to the API server can tell. */
+export interface ApiFigures {
+  /** Requests sent so far, by verb. */
+  readonly sent: Readonly<Record<string, number>>;
+  /** When the policies were last known to be current, milliseconds since the epoch; null: never. */
+  readonly currentAt: number | null;
 }
 
 const seconds = [0.001, 0.005, 0.02, 0.1, 0.5, 2, 10, 60];
@@ -75,7 +88,44 @@ export function createAgentMetrics(): AgentMetrics {
     help: 'When the last pass succeeded, seconds since the epoch.',
     registers,
   });
+  let api: ApiFigures | null = null;
+  const requests = new Counter({
+    name: 'vfio_operator_api_requests_total',
+    help: 'Requests sent to the API server, by HTTP method; WATCH is a watch.',
+    labelNames: ['verb'],
+    registers: [],
+    collect() {
+      this.reset();
+      for (const [verb, count] of Object.entries(api?.sent ?? {})) this.inc({ verb }, count);
+    },
+  });
+  const current = new Gauge({
+    name: 'vfio_operator_policies_current_timestamp_seconds',
+    help: 'When the policies of the API server were last known to be current, seconds since the epoch; 0: never.',
+    registers: [],
+    collect() {
+      this.set((api?.currentAt ?? 0) / 1000);
+    },
+  });
+  registry.registerMetric(requests);
+  registry.registerMetric(current);
+  const known = new Gauge({
+    name: 'vfio_operator_policies_known',
+    help: '1 while the policies are completely known; while it is 0 nothing is released.',
+    registers,
+  });
+  const events = new Counter({
+    name: 'vfio_operator_events_total',
+    help: 'Events, by reason and what became of them.',
+    labelNames: ['reason', 'outcome'],
+    registers,
+  });
   return {
+    observeEvent: (reason, outcome) => events.inc({ reason, outcome }),
+    setPoliciesKnown: (isKnown) => known.set(isKnown ? 1 : 0),
+    watchApi(figures) {
+      api = figures;
+    },
     setDevices(counts) {
       devices.reset();
       for (const { decision, code, count } of counts) devices.set({ decision, code }, count);

@@ -1,6 +1,8 @@
 // A simulated node with the agent's real code and the kubelet stand-in on it, under a clock that stands still until told. Agents come
 // and go; the machine, its disk and its kubelet stay.
+import { connectOrigin } from '../../src/agent/connect-origin.ts';
 import { openKubelet } from '../../src/agent/open-kubelet.ts';
+import type { PolicyOrigin } from '../../src/agent/policy-origin.ts';
 import type { PassReport } from '../../src/agent/reconcile.ts';
 import { type Agent, startAgent } from '../../src/agent/start-agent.ts';
 import type { Decision } from '../../src/domain/decision.ts';
@@ -9,7 +11,7 @@ import { askOwner, type ControlAnswer, type ControlRequest } from '../../src/hos
 import { hostPaths } from '../../src/host/host-paths.ts';
 import { createHostObserver } from '../../src/host/observe-host.ts';
 import type { Grpc, GrpcServer, Route } from '../../src/kubelet/ports.ts';
-import { createAgentMetrics } from '../../src/runtime/agent-metrics.ts';
+import { type AgentMetrics, createAgentMetrics } from '../../src/runtime/agent-metrics.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
 import type { KernelControl } from '../../src/simulation/kernel/control.ts';
 import type { KernelSpec } from '../../src/simulation/kernel/spec.ts';
@@ -76,6 +78,9 @@ export interface AgentLife {
   kill(): void;
 }
 
+/** Where an agent's policies come from, made anew for each life; null: what `setPolicies` says. */
+export type OpenOrigin = (process: AgentProcess, logger: Logger, metrics: AgentMetrics) => PolicyOrigin;
+
 /** The node. */
 export class AgentNode {
   readonly clock: VirtualClock;
@@ -91,9 +96,11 @@ export class AgentNode {
   beforeLook: () => void = () => undefined;
   private readonly grpc: Grpc;
   private readonly policies: { current: PolicySet; close(): Promise<void> };
+  private readonly openOrigin: OpenOrigin | null;
   private onPolicies: () => void = () => undefined;
 
-  constructor(spec: KernelSpec, policies: readonly Policy[]) {
+  constructor(spec: KernelSpec, policies: readonly Policy[], openOrigin: OpenOrigin | null = null) {
+    this.openOrigin = openOrigin;
     this.clock = createVirtualClock({ settle: settleByImmediate });
     this.kernel = createSimulatedKernel({ spec, clock: this.clock, random: createSeededRandom(1) });
     this.grpc = createMemoryGrpc(this.kernel.files, this.clock);
@@ -181,10 +188,17 @@ export class AgentNode {
     const { files, clock, worker, processes, sockets } = process;
     const paths = hostPaths();
     const random = createSeededRandom(process.processes.self.pid);
+    const logger = this.logger();
+    const metrics = createAgentMetrics();
+    const origin = this.openOrigin?.(process, logger, metrics) ?? null;
     const proofs = {
       disks: createSimulatedDisks(this.kernel.files),
-      nodeAddresses: [],
-      endpoints: [],
+      get nodeAddresses() {
+        return origin?.network.nodeAddresses ?? [];
+      },
+      get endpoints() {
+        return origin?.network.endpoints ?? [];
+      },
       ownAddresses: () => [],
     };
     const inner = createHostObserver({ files, paths, worker, clock, proofs, mayLoad: true, readDeadline: 5_000 });
@@ -197,8 +211,6 @@ export class AgentNode {
         return inner.observe(request);
       },
     };
-    const logger = this.logger();
-    const metrics = createAgentMetrics();
     const bootId = files.readText('/proc/sys/kernel/random/boot_id').trim();
     const grpc: Grpc = {
       ...this.grpc,
@@ -211,6 +223,17 @@ export class AgentNode {
         return server;
       },
     };
+    const connected =
+      origin === null
+        ? null
+        : connectOrigin(origin, {
+            files,
+            clock,
+            path: `${state}/node-state.json`,
+            agentVersion: '0.0.0-test',
+            hasKubelet: true,
+            extraConditions: () => [],
+          });
     return startAgent({
       machine: { files, clock, random, processes, sockets, worker, paths },
       observer,
@@ -244,9 +267,10 @@ export class AgentNode {
           onChange,
           processHolding: () => null,
         }),
-      onPass: (report) => {
+      ...connected,
+      onPass: async (report, kubelet, ledger) => {
+        await connected?.onPass?.(report, kubelet, ledger);
         passes.push(report);
-        return Promise.resolve();
       },
     });
   }

@@ -9,7 +9,12 @@ afterEach(() => {
   set.clear();
 });
 
-async function read(flags: readonly string[], environment: Record<string, string> = {}): Promise<AgentConfig> {
+/** With policies from files, unless told otherwise. */
+function read(flags: readonly string[], environment: Record<string, string> = {}): Promise<AgentConfig> {
+  return readAll(['--policies', '/p', ...flags], environment);
+}
+
+async function readAll(flags: readonly string[], environment: Record<string, string> = {}): Promise<AgentConfig> {
   for (const [name, value] of Object.entries(environment)) {
     process.env[name] = value;
     set.add(name);
@@ -18,7 +23,7 @@ async function read(flags: readonly string[], environment: Record<string, string
   const command = agentCommand((config) => Promise.resolve(resolve(config)))
     .exitOverride()
     .configureOutput({ writeErr: () => undefined });
-  await command.parseAsync(['--policies', '/p', ...flags], { from: 'user' });
+  await command.parseAsync([...flags], { from: 'user' });
   return promise;
 }
 
@@ -69,4 +74,43 @@ test.each([
   ['--kubelet', 'maybe'],
 ])('%s %s is refused', async (flag, value) => {
   await expect(read([flag, value])).rejects.toThrow(/invalid|Allowed choices/);
+});
+
+const inPod = { KUBERNETES_SERVICE_HOST: '10.96.0.1', KUBERNETES_SERVICE_PORT: '443' };
+
+test('without --policies it is in a cluster: as a pod, by a kubeconfig, or at a server that is named', async () => {
+  expect(await read([])).toMatchObject({ policies: '/p', kubeconfig: null, apiServer: null });
+  expect(await readAll([], inPod)).toMatchObject({ policies: null, kubeconfig: null, apiServer: null });
+  expect(await readAll(['--kubeconfig', '/k'])).toMatchObject({ policies: null, kubeconfig: '/k' });
+  expect(await readAll([], { VFIO_OPERATOR_KUBECONFIG: '/k', NODE_NAME: 'node-7' })).toMatchObject({
+    kubeconfig: '/k',
+    nodeName: 'node-7',
+  });
+});
+
+test('--api-server is kept as it was given, if it is one', async () => {
+  expect(await readAll(['--api-server', 'https://[fd00::1]:6443'], inPod)).toMatchObject({
+    apiServer: 'https://[fd00::1]:6443',
+    service: { host: '10.96.0.1', port: '443' },
+  });
+  await expect(readAll(['--api-server', 'http://10.0.0.1:8080'])).rejects.toThrow(/is not https/);
+});
+
+test.each([
+  [['--policies', '/p', '--kubeconfig', '/k'], {}, /--kubeconfig\), not from both/],
+  [['--policies', '/p', '--api-server', '10.0.0.1:6443'], {}, /--api-server\), not from both/],
+  [['--kubeconfig', '/k'], { VFIO_OPERATOR_POLICIES: '/p' }, /not from both/],
+  [['--kubeconfig', '/k', '--node-labels', 'a=b'], {}, /the Node object's/],
+  [[], {}, /where do policies come from/],
+])('%j with %j is refused', async (flags, environment, sentence) => {
+  const told: string[] = [];
+  const command = agentCommand(() => Promise.resolve())
+    .exitOverride()
+    .configureOutput({ writeErr: (text) => void told.push(text) });
+  for (const [name, value] of Object.entries(environment)) {
+    process.env[name] = value;
+    set.add(name);
+  }
+  await expect(command.parseAsync(flags, { from: 'user' })).rejects.toMatchObject({ exitCode: 1 });
+  expect(told.join('')).toMatch(sentence);
 });
