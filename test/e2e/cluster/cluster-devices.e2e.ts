@@ -8,7 +8,7 @@ import type { ControlPlane } from './control-plane.ts';
 import type { Node } from './node.ts';
 import { NODE, startOperatorOnNode } from './operator-on-node.ts';
 import type { OperatorOnNode } from './operator-on-node.ts';
-import { applyPolicy, NAMESPACE, readAllocatable, readNodeState } from './operator.ts';
+import { applyPolicy, boxPod, HOLD_DEVICES, NAMESPACE, readAllocatable, readNodeState } from './operator.ts';
 
 const resource = 'vfio-operator.dev/igb-vf';
 const virtualFunctions = { devices: [{ vendor: '8086', device: '10c9' }], sriov: { virtualFunctions: 3 } };
@@ -135,6 +135,50 @@ describe('while a pod holds a device', () => {
     expect(other.address).not.toBe((await steps.heldBy('vm-1')).address);
     await steps.deletePod('vm-2');
   });
+
+  test('kubelet is killed while a pod with a device is being created: it gets the device, or fails by order of admission', async () => {
+    const rounds = process.env['FULL_TIER'] === '1' ? 20 : 2;
+    const outcomes: string[] = [];
+    for (let round = 1; round <= rounds; round++) {
+      await unchanged(async () => {
+        const pod = `made-${round}`;
+        const document = boxPod(pod, HOLD_DEVICES, { [resource]: 1 });
+        await cluster.kubectl(['create', '-f', '-'], JSON.stringify(document));
+        // From its binding to its container's start takes kubelet about a second here; each round kills it somewhere else in that.
+        await steps.wait(
+          `pod ${pod} on the node`,
+          () => nodeOf(pod),
+          (name) => name === NODE,
+        );
+        await new Promise((resolve) => setTimeout(resolve, (round * 230) % 1500));
+        await node.stopKubelet('SIGKILL');
+        await node.startKubelet();
+        await node.waitUntilReady();
+        const { phase, reason } = await steps.wait(
+          `pod ${pod} to run or to have failed`,
+          () => steps.lifeOf(pod),
+          (life) => life.phase === 'Running' || life.phase === 'Failed',
+        );
+        outcomes.push(reason === '' ? phase : reason);
+        if (phase === 'Running')
+          await steps.wait(
+            'its device',
+            () => steps.heldBy(pod),
+            (held) => held.holding,
+          );
+        await steps.deletePod(pod);
+        await steps.waitForUnits(resource, 3);
+      });
+    }
+    process.stderr.write(`pods being created when kubelet was killed: ${outcomes.join(', ')}\n`);
+    for (const outcome of outcomes) expect(['Running', 'UnexpectedAdmissionError']).toContain(outcome);
+    await expectOneRegistration();
+  });
+
+  const nodeOf = async (pod: string): Promise<string | undefined> => {
+    const { body } = await cluster.admin.request({ path: `/api/v1/namespaces/default/pods/${pod}` });
+    return (body['spec'] as { nodeName?: string } | undefined)?.nodeName;
+  };
 
   test('a policy that gives it up waits for the pod, and the device goes by itself', async () => {
     const held = (await steps.heldBy('vm-1')).address;

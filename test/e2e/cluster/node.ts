@@ -1,12 +1,14 @@
 // A node: a guest of the lab with containerd and kubelet, joined to a control plane of the test machine through the guest's closed
 // forwarding. Real pods run on it; what they write is read in the guest, never through the API server, which cannot reach the guest.
 
+import { createHash } from 'node:crypto';
+import { statSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { cacheRoot } from '../lab/cache.ts';
 import { bootGuest } from '../lab/boot.ts';
 import type { BootOptions, DiskOption } from '../lab/boot.ts';
 import type { Guest, GuestProcess } from '../lab/guest.ts';
 import { LabError, say } from '../lab/lab-error.ts';
-import { fileURLToPath } from 'node:url';
 import { GUEST_API_SERVER } from './control-plane.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { flagsOf } from './control-plane-files.ts';
@@ -30,6 +32,8 @@ export interface NodeOptions extends Pick<BootOptions, 'kernel' | 'topology' | '
   readonly labels?: Readonly<Record<string, string>>;
   /** Called with the guest before kubelet starts: what the host itself runs. */
   readonly beforeKubelet?: (guest: Guest) => Promise<void>;
+  /** Wait until the node is Ready; default true. False where the API server is away on purpose. */
+  readonly waitUntilReady?: boolean;
 }
 
 export interface Node {
@@ -43,7 +47,7 @@ export interface Node {
   importImage(archive: string): Promise<void>;
   /** Gives an imported image another name as well. */
   tagImage(from: string, to: string): Promise<void>;
-  /** Waits until the Node object says Ready and kubelet has told it anew since. */
+  /** Waits until the Node object says Ready by the word of the kubelet that runs now. */
   waitUntilReady(seconds?: number): Promise<void>;
   /** What a pod's container wrote, all its lives in order; empty when it wrote nothing. */
   podLog(namespace: string, pod: string, container: string): Promise<string>;
@@ -84,8 +88,12 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
   const ctr = (parameters: string): Promise<string> =>
     guest.run(`${programs.ctr} -n k8s.io ${parameters}`, { timeoutMs: 180_000 });
   const importImage = async (archive: string): Promise<void> => {
-    await guest.run(`[ -r '${archive}' ]`);
+    // What was imported before a reboot is still there.
+    const { mtimeMs, size } = statSync(archive);
+    const marker = `/var/lib/lab-imported/${createHash('sha256').update(`${archive} ${mtimeMs} ${size}`).digest('hex')}`;
+    if ((await guest.exec(`[ -e ${marker} ]`)).code === 0) return;
     await ctr(`images import --local '${archive}'`);
+    await guest.run(`mkdir -p /var/lib/lab-imported && touch ${marker}`);
   };
 
   const labels = Object.entries(options.labels ?? {}).map(([name, value]) => `${name}=${value}`);
@@ -98,12 +106,13 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
     v: '2',
   });
   let kubelet: GuestProcess | undefined;
+  let kubeletStarted = 0;
   const startKubelet = async (): Promise<void> => {
     if (kubelet !== undefined) return;
     const own = await guest.spawn(`exec ${programs.kubelet} ${flags.join(' ')} >> /var/log/kubelet.log 2>&1`, {
       environment,
     });
-    kubelet = own;
+    [kubelet, kubeletStarted] = [own, Date.now()];
     void own.ended.finally(() => (kubelet = kubelet === own ? undefined : kubelet)).catch(() => undefined);
   };
   const complaints = (): Promise<string> =>
@@ -122,11 +131,10 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
     importImage,
     tagImage: async (from, to) => void (await ctr(`images tag '${from}' '${to}'`)),
     waitUntilReady: async (within = 120) => {
-      const since = Date.now();
       try {
         await until(
           `node ${options.name} Ready`,
-          () => isReady(cluster, options.name, since, kubelet !== undefined),
+          () => isReady(cluster, options.name, kubeletStarted, kubelet !== undefined),
           within,
         );
       } catch (cause) {
@@ -143,6 +151,7 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
     for (const archive of [images, ...(options.images ?? [])]) await importImage(archive);
     say(`${options.name}: containerd runs and has its images after ${seconds()}`);
     await startKubelet();
+    if (options.waitUntilReady === false) return node;
     await node.waitUntilReady();
     say(`${options.name}: Ready after ${seconds()}`);
     return node;
@@ -155,14 +164,15 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
   }
 }
 
-/** Ready, and told by a kubelet that runs now: the condition of one that died stays for a while. */
+/** Ready, and told by a kubelet that started at `since`: the condition of the one before stays for a while. Its times are whole seconds. */
 async function isReady(cluster: ControlPlane, name: string, since: number, runs: boolean): Promise<boolean> {
   if (!runs) throw new LabError('kubelet has ended');
   const { status, body } = await cluster.admin.request({ path: `/api/v1/nodes/${name}` });
   if (status !== 200) return false;
   const conditions = (body['status'] as { conditions?: readonly Condition[] } | undefined)?.conditions ?? [];
   return conditions.some(
-    (one) => one.type === 'Ready' && one.status === 'True' && Date.parse(one.lastHeartbeatTime) >= since - 15_000,
+    (one) =>
+      one.type === 'Ready' && one.status === 'True' && Date.parse(one.lastHeartbeatTime) >= since - (since % 1000),
   );
 }
 

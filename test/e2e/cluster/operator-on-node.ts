@@ -24,6 +24,7 @@ export interface OperatorOnNode {
   upgrade(values: Values): Promise<void>;
   /** What the cluster and the node have to say for a failure. */
   explain(): Promise<string>;
+  /** Ends node and control plane. */
   stop(): Promise<void>;
 }
 
