@@ -86,7 +86,7 @@ export function createProofHost(): ProofHost {
       '/proc/1/net/tcp6': '  sl  local_address                         remote_address                        st\n',
       '/sys/class/graphics': { directory: {} },
       '/sys/class/drm': { directory: {} },
-      '/sys/dev/char': { directory: {} },
+      '/sys/dev/char/1:3': { link: '../../devices/virtual/mem/null' },
       '/sys/bus/pci/devices': { directory: {} },
       '/run/udev/data': { directory: {} },
     },

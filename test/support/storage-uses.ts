@@ -271,7 +271,25 @@ export const storageUses: readonly CriticalUse[] = [
     },
     code: 'StorageInUse',
     proof: /process spdk \(4711\) has \/dev\/ng0n1 open/,
-    sources: ['/proc/4711/fd'],
+    sources: ['/proc/4711/fd', '/sys/dev/char'],
+  },
+  {
+    name: 'an opener of the NVMe generic node of a disk with native multipath',
+    make(host) {
+      const path = host.device(nvme);
+      const subsystem = '/sys/devices/virtual/nvme-subsystem/nvme-subsys0';
+      host.files.put(`${path}/nvme/nvme0/serial`, 'S1\n');
+      host.files.put(`${subsystem}/nvme0`, { link: `${path}/nvme/nvme0` });
+      host.block('nvme0n1', { under: subsystem, number: '259:0', udev: {} });
+      host.block('nvme0c0n1', { under: `${path}/nvme/nvme0`, number: '0:0', hidden: true });
+      host.files.put(`${subsystem}/ng0n1`, { directory: {} });
+      host.charNode('238:0', `${subsystem}/ng0n1`);
+      host.process(4711, 'spdk');
+      host.open(4711, '/dev/ng0n1', 'char', '238:0');
+    },
+    code: 'StorageInUse',
+    proof: /process spdk \(4711\) has \/dev\/ng0n1 open/,
+    sources: ['/proc/4711/fd', '/sys/dev/char', '/sys/devices/virtual/nvme-subsystem/nvme-subsys0'],
   },
   {
     name: 'exported by the kernel over NVMe-oF',

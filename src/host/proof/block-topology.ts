@@ -1,6 +1,7 @@
 // Which block device lies on which: partitions on disks, dm (LVM, dm-crypt, multipath), md and bcache on their members, loop and zram
 // on what backs them, NVMe multipath heads on their controllers. Built from /sys/class/block once per pass.
 import { isAbsent, valueOf, type Failure } from './evidence.ts';
+import { nvmeControllersOf } from './nvme-subsystem.ts';
 import { wantedIn, type ProofPass } from './proof-pass.ts';
 
 /** One block device: a disk, a partition, or a virtual one. */
@@ -116,34 +117,12 @@ function readBlockDevice(
     disk,
     slaves: isPartition || hidden ? [] : list('slaves'),
     holders: hidden ? [] : list('holders'),
-    addresses: [...new Set([...wantedIn(pass, real.value), ...controllersOf(pass, real.value, blind)])],
+    addresses: [...new Set([...wantedIn(pass, real.value), ...nvmeControllersOf(pass, real.value, blind)])],
     backing: backing === null || backing === '' || backing === 'none' ? null : backing,
     mapName: name.startsWith('dm-') ? text('dm/name') : null,
     cached: !isAbsent(evidence.stat(`${path}/bcache`)),
     sectors: toSectors(text('size')),
   };
-}
-
-// With native multipath nvme0n1 lies under /sys/devices/virtual/nvme-subsystem/nvme-subsys0, which no PCI address leads to; the
-// controllers are links beside it (drivers/nvme/host/multipath.c, core.c).
-function controllersOf(pass: ProofPass, real: string, blind: (source: string, why: string) => void): readonly string[] {
-  const subsystem = /^.*\/nvme-subsystem\/[^/]+/.exec(real)?.[0];
-  if (subsystem === undefined) return [];
-  const names = pass.evidence.names(subsystem);
-  if ('errno' in names) {
-    blind(subsystem, `readdir: ${names.errno}`);
-    return [];
-  }
-  return names.value
-    .filter((name) => /^nvme\d+$/.test(name))
-    .flatMap((name) => {
-      const controller = pass.evidence.real(`${subsystem}/${name}`);
-      if ('errno' in controller) {
-        if (!isAbsent(controller)) blind(`${subsystem}/${name}`, `realpath: ${controller.errno}`);
-        return [];
-      }
-      return wantedIn(pass, controller.value);
-    });
 }
 
 function toSectors(text: string | null): number | null {

@@ -3,6 +3,7 @@
 // other node (VFIO cdev, sound, input, serial, uio) makes its process a holder.
 import type { RefusalCode } from '../../domain/codes.ts';
 import { isAbsent, type Failure } from './evidence.ts';
+import { nvmeControllersOf } from './nvme-subsystem.ts';
 import type { OpenFiles, OpenNode } from './open-files.ts';
 import { isInert, usedIn, wantedWhere, type ProofPass } from './proof-pass.ts';
 
@@ -14,6 +15,7 @@ const codeOfClass: Readonly<Record<string, RefusalCode>> = {
   infiniband_verbs: 'NetworkInUse',
   infiniband_mad: 'NetworkInUse',
   nvme: 'StorageInUse',
+  'nvme-subsystem': 'StorageInUse',
   'nvme-generic': 'StorageInUse',
   scsi_generic: 'StorageInUse',
   bsg: 'StorageInUse',
@@ -29,10 +31,11 @@ export function proveCharacterUses(pass: ProofPass, open: OpenFiles, foreign: Fa
   const concerned = withUsers(pass);
   if (foreign !== null) pass.notes.blind(concerned, foreign.source, foreign.why);
   for (const { source, why } of open.blind) pass.notes.blind(concerned, source, why);
-  // Without this directory no number leads anywhere.
+  // Without this directory no number leads anywhere. A kernel without any node in it, not even /dev/null, is none.
   const numbers = `${pass.paths.sys}/dev/char`;
-  const listed = pass.evidence.stat(numbers);
-  if ('errno' in listed) pass.notes.blind(concerned, numbers, `stat: ${listed.errno}`);
+  const listed = pass.evidence.names(numbers);
+  const unlisted = 'errno' in listed ? `readdir: ${listed.errno}` : listed.value.length === 0 ? 'it is empty' : null;
+  if (unlisted !== null) pass.notes.blind([...concerned, ...withDisks(pass)], numbers, unlisted);
   for (const node of open.nodes) {
     if (node.kind !== 'char') continue;
     if (!noteNvidia(pass, node) && !noteKfd(pass, node)) noteClass(pass, node);
@@ -46,7 +49,10 @@ function noteClass(pass: ProofPass, node: OpenNode): void {
     if (!isAbsent(real)) pass.notes.blind(withUsers(pass), path, `realpath: ${real.errno}`);
     return;
   }
-  const addresses = usedIn(pass, real.value);
+  const controllers = nvmeControllersOf(pass, real.value, (source, why) =>
+    pass.notes.blind(withDisks(pass), source, why),
+  );
+  const addresses = [...usedIn(pass, real.value), ...controllers];
   if (addresses.length === 0) return;
   const code = real.value
     .split('/')
@@ -77,6 +83,11 @@ function noteKfd(pass: ProofPass, node: OpenNode): boolean {
   const users = wantedWhere(pass, (device) => device.driver === 'amdgpu');
   pass.notes.refuse(users, 'ActiveGpu', `${node.who} has ${node.path} open (${pass.paths.process(node.pid)}/fd)`);
   return true;
+}
+
+// Mass storage: its raw nodes are used past the block layer.
+function withDisks(pass: ProofPass): readonly string[] {
+  return wantedWhere(pass, (device) => !isInert(device) && (device.classCode?.startsWith('01') ?? false));
 }
 
 // Display controllers, processing accelerators, co-processors, and whatever shows DRM, accel or RDMA nodes of its own.
