@@ -165,8 +165,8 @@ export const policyTable: readonly PolicyCase[] = [
   ]),
   rest('a resource with a long name', `resource: { name: a/${'b'.repeat(64)} }`, ['spec.resource.name', wrongForm]),
   rest('a variable twice', 'resource: { name: a/b, environment: [KubeVirt, KubeVirt] }', [
-    'spec.resource.environment[1]',
-    'repeats item 0',
+    'spec.resource.environment',
+    'may stand here once',
   ]),
   rest('an unknown unit', 'resource: { name: a/b, unit: Device }', ['spec.resource.unit', 'none of Group, Function']),
   rest('unknown device nodes', 'resource: { name: a/b, deviceNodes: auto }', [

@@ -483,8 +483,14 @@ export const vfioPolicySpecSchema: StructuralSchema = {
         environment: {
           type: 'array',
           maxItems: 2,
-          listType: 'set',
+          listType: 'atomic',
           default: ['KubeVirt'],
+          rules: [
+            {
+              rule: 'self.all(one, self.exists_one(other, other == one))',
+              message: 'a convention may stand here once',
+            },
+          ],
           items: { type: 'string', enum: ['KubeVirt', 'SriovNetwork'] },
         },
         cdi: { type: 'boolean', default: false },
