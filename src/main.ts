@@ -6,6 +6,9 @@ switch (program) {
   case 'agent':
     await (await import('./agent/main.ts')).main(process.argv);
     break;
+  case 'controller':
+    await (await import('./controller/main.ts')).main(process.argv);
+    break;
   case 'demo':
     await (await import('./demo/main.ts')).main(process.argv);
     break;

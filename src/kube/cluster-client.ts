@@ -1,22 +1,20 @@
 // A cluster by a kubeconfig file, for programs that people start: contexts, certificates, tokens and exec plugins as kubectl knows them.
 // The Kubernetes client library reads it and is loaded only here, when there is such a file: it costs a process about 75 MB.
 import type { KubeConfig } from '@kubernetes/client-node';
-import { type Credentials, CredentialsError, type TlsMaterial } from './ports.ts';
+import { AccessError, type ClusterAccess, toServerAddress } from './cluster-access.ts';
+import type { Credentials, TlsMaterial } from './ports.ts';
 
-export interface ClusterAccess {
-  readonly server: { readonly host: string; readonly port: number };
-  /** In front of every path, e.g. `/k8s/clusters/c-1`; empty for most. */
-  readonly pathPrefix: string;
-  readonly credentials: Credentials;
-  /** Namespace of the context; null when it names none. */
-  readonly namespace: string | null;
+export interface KubeconfigChoice {
+  /** Null: KUBECONFIG or ~/.kube/config, as kubectl does. */
+  readonly file: string | null;
+  /** Null: the current context. */
+  readonly context: string | null;
+  /** `HOST:PORT` or an https URL to use instead of the file's server; null: that one. */
+  readonly address: string | null;
 }
 
-/**
- * Reads a kubeconfig. `file` null: KUBECONFIG or ~/.kube/config, as kubectl does. `context` null: the current one. Throws
- * `CredentialsError` with what to do when it cannot be used.
- */
-export async function openKubeconfig(file: string | null, context: string | null = null): Promise<ClusterAccess> {
+/** Reads a kubeconfig. Throws `AccessError` with what to do when it cannot be used. */
+export async function openKubeconfig({ file, context, address }: KubeconfigChoice): Promise<ClusterAccess> {
   const { KubeConfig: Config } = await import('@kubernetes/client-node');
   const config = new Config();
   const name = file ?? 'the kubeconfig';
@@ -25,31 +23,18 @@ export async function openKubeconfig(file: string | null, context: string | null
     else config.loadFromFile(file);
     if (context !== null) config.setCurrentContext(context);
   } catch (error) {
-    throw new CredentialsError(`${name} cannot be read: ${wordsOf(error)}`, { cause: error });
+    throw new AccessError(`${name} cannot be read: ${wordsOf(error)}`, { cause: error });
   }
   const cluster = config.getCurrentCluster();
   if (cluster === null)
-    throw new CredentialsError(
+    throw new AccessError(
       `${name} has no cluster for context '${config.getCurrentContext()}'; kubectl config get-contexts lists them`,
     );
   if (cluster.skipTLSVerify)
-    throw new CredentialsError(
+    throw new AccessError(
       `${name} says insecure-skip-tls-verify, which is not supported: give certificate-authority instead`,
     );
-  const url = toUrl(cluster.server, name);
-  return {
-    server: { host: url.hostname.replace(/^\[(.*)\]$/, '$1'), port: url.port === '' ? 443 : Number(url.port) },
-    pathPrefix: url.pathname.replace(/\/+$/, ''),
-    credentials: await createCredentials(config, name),
-    namespace: config.getContextObject(config.getCurrentContext())?.namespace ?? null,
-  };
-}
-
-function toUrl(server: string, name: string): URL {
-  if (!URL.canParse(server)) throw new CredentialsError(`${name} names the server '${server}', which is no URL`);
-  const url = new URL(server);
-  if (url.protocol !== 'https:') throw new CredentialsError(`${name} names ${server}: only https is supported`);
-  return url;
+  return { server: toServerAddress(address ?? cluster.server), credentials: await createCredentials(config, name) };
 }
 
 interface Shown {
@@ -87,11 +72,11 @@ async function readShown(config: KubeConfig, name: string): Promise<Shown> {
   try {
     await config.applyToHTTPSOptions(options);
   } catch (error) {
-    throw new CredentialsError(`${name}: credentials cannot be had: ${wordsOf(error)}`, { cause: error });
+    throw new AccessError(`${name}: credentials cannot be had: ${wordsOf(error)}`, { cause: error });
   }
   const authorization = readAuthorization(options.headers);
   if (authorization !== null && !/^bearer /i.test(authorization))
-    throw new CredentialsError(`${name}: only bearer tokens and client certificates are supported`);
+    throw new AccessError(`${name}: only bearer tokens and client certificates are supported`);
   return {
     token: authorization === null ? null : authorization.slice('bearer '.length).trim(),
     tls: {

@@ -1,0 +1,157 @@
+// Controllers as real processes on a real API server, with the permissions that docs/controller.md names and no other, and nodes
+// that exist as documents alone: a Node, an agent's pod that is ready, a node state as an agent writes it.
+import { resolve } from 'node:path';
+import { join } from 'node:path';
+import type { VfioNodeDevice, VfioNodeStateStatus, VfioPolicySpec } from '../../../src/api/generated/types.ts';
+import type { KubernetesObject } from '../cluster/api-client.ts';
+import type { ControlPlane } from '../cluster/control-plane.ts';
+import { newService, type Service } from '../cluster/service.ts';
+
+export const NAMESPACE = 'vfio-operator';
+export const USER = 'controller';
+const entry = resolve(import.meta.dirname, '../../../src/main.ts');
+const group = 'vfio-operator.dev';
+export const policiesPath = `/apis/${group}/v1alpha1/vfiopolicies`;
+export const statesPath = `/apis/${group}/v1alpha1/vfionodestates`;
+
+/** Permissions of the controller, for the user that its processes are. */
+export async function permitController(cluster: ControlPlane): Promise<void> {
+  const rbac = 'rbac.authorization.k8s.io';
+  const watch = ['get', 'list', 'watch'];
+  const objects = [
+    { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'ClusterRole',
+      metadata: { name: USER },
+      rules: [
+        { apiGroups: [group], resources: ['vfiopolicies', 'vfionodestates'], verbs: watch },
+        { apiGroups: [group], resources: ['vfiopolicies/status'], verbs: ['patch'] },
+        { apiGroups: [''], resources: ['nodes'], verbs: watch },
+      ],
+    },
+    {
+      apiVersion: `${rbac}/v1`,
+      kind: 'Role',
+      metadata: { name: USER, namespace: NAMESPACE },
+      rules: [
+        { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
+      ],
+    },
+    ...(['ClusterRole', 'Role'] as const).map((kind) => ({
+      apiVersion: `${rbac}/v1`,
+      kind: `${kind}Binding`,
+      metadata: { name: USER, ...(kind === 'Role' ? { namespace: NAMESPACE } : {}) },
+      roleRef: { apiGroup: rbac, kind, name: USER },
+      subjects: [{ apiGroup: rbac, kind: 'User', name: USER }],
+    })),
+  ];
+  for (const object of objects) await cluster.kubectl(['create', '-f', '-'], JSON.stringify(object));
+}
+
+/** A controller that does not run yet. `server`: where it finds the API server, e.g. a proxy. */
+export function newController(cluster: ControlPlane, name: string, server = cluster.url): Service {
+  const log = join(cluster.directory, `${name}.log`);
+  const flags = ['--namespace', NAMESPACE, '--identity', name, '--listen', '127.0.0.1:0', '--log-level', 'debug'];
+  const service: Service = newService({
+    name,
+    program: process.execPath,
+    flags: [entry, 'controller', ...flags, '--kubeconfig', cluster.kubeconfig(USER, server)],
+    log,
+    ready: () => Promise.resolve(/"msg":"(leading|waiting)"/.test(service.log())),
+  });
+  return service;
+}
+
+/** Lines of its log with this message. */
+export function logged(controller: Service, message: string): number {
+  return controller.log().split(`"msg":"${message}"`).length - 1;
+}
+
+/** A Node and an agent's pod on it that is ready. */
+export async function addNode(cluster: ControlPlane, name: string): Promise<void> {
+  const { admin } = cluster;
+  await admin.expect({
+    method: 'POST',
+    path: '/api/v1/nodes',
+    body: { apiVersion: 'v1', kind: 'Node', metadata: { name } },
+  });
+  const pods = `/api/v1/namespaces/${NAMESPACE}/pods`;
+  await admin.expect({
+    method: 'POST',
+    path: pods,
+    body: {
+      apiVersion: 'v1',
+      kind: 'Pod',
+      metadata: {
+        name: `agent-${name}`,
+        labels: { 'app.kubernetes.io/name': 'vfio-operator', 'app.kubernetes.io/component': 'agent' },
+      },
+      spec: { nodeName: name, containers: [{ name: 'agent', image: 'lab.local/none' }] },
+    },
+  });
+  await setPodReady(cluster, name, true);
+}
+
+/** What kubelet would say of the agent's pod. */
+export async function setPodReady(cluster: ControlPlane, node: string, ready: boolean): Promise<void> {
+  await cluster.admin.expect({
+    method: 'PATCH',
+    path: `/api/v1/namespaces/${NAMESPACE}/pods/agent-${node}/status`,
+    contentType: 'application/strategic-merge-patch+json',
+    body: { status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] } },
+  });
+}
+
+export async function applyPolicy(
+  cluster: ControlPlane,
+  name: string,
+  spec: Partial<VfioPolicySpec> = {},
+): Promise<KubernetesObject> {
+  return cluster.admin.apply(`${policiesPath}/${name}`, {
+    apiVersion: `${group}/v1alpha1`,
+    kind: 'VfioPolicy',
+    metadata: { name },
+    spec: { devices: [{ vendor: '10de' }], ...spec },
+  });
+}
+
+/** The state as an agent writes it: the object first, then its status. */
+export async function applyState(cluster: ControlPlane, node: string, status: VfioNodeStateStatus): Promise<void> {
+  const object = { apiVersion: `${group}/v1alpha1`, kind: 'VfioNodeState', metadata: { name: node } };
+  const known = await cluster.admin.request({ path: `${statesPath}/${node}` });
+  if (known.status === 404) await cluster.admin.apply(`${statesPath}/${node}`, object);
+  await cluster.admin.apply(`${statesPath}/${node}/status`, { ...object, status });
+}
+
+/** What an agent that has seen the policy says of it. */
+export function seenPolicy({ metadata }: KubernetesObject): NonNullable<VfioNodeStateStatus['policies']>[number] {
+  const generation = metadata?.['generation'];
+  return {
+    name: metadata?.name ?? '',
+    uid: metadata?.uid ?? '',
+    observedGeneration: typeof generation === 'number' ? generation : 0,
+  };
+}
+
+/** A device in full, as the agent describes a bound VF. */
+export function fullDevice(index: number, parts: Partial<VfioNodeDevice> = {}): VfioNodeDevice {
+  const address = `0000:${(0x10 + (index >> 5)).toString(16)}:${(index & 31).toString(16).padStart(2, '0')}.0`;
+  return {
+    address,
+    id: '15b3:101e',
+    class: '020000',
+    decision: 'Bound',
+    driver: 'mlx5_vfio_pci',
+    driverBefore: 'mlx5_core',
+    bestMatch: 'mlx5_vfio_pci',
+    iommuGroup: 100 + index,
+    numaNode: index & 1,
+    physicalFunction: '0000:10:00.0',
+    health: 'Healthy',
+    policy: 'nics',
+    resource: 'vfio-operator.dev/connectx7-vf',
+    ...parts,
+  };
+}

@@ -1,0 +1,113 @@
+// The controller on the simulated API server: nodes with agents, policies, node states, in virtual time.
+import type { VfioNodeStateStatus, VfioPolicySpec, VfioPolicyStatus } from '../../src/api/generated/types.ts';
+import { type Controller, startController } from '../../src/controller/start-controller.ts';
+import { createApiConnection } from '../../src/kube/api-connection.ts';
+import type { Credentials } from '../../src/kube/ports.ts';
+import { createControllerMetrics, type ControllerMetrics } from '../../src/runtime/controller-metrics.ts';
+import type { Logger } from '../../src/runtime/logger.ts';
+import { createApiServer, type SimulatedApiServer } from '../../src/simulation/api-server.ts';
+import { createSeededRandom } from '../../src/simulation/seeded-random.ts';
+import { settleByImmediate } from '../../src/simulation/settle-adapter.ts';
+import { createVirtualClock, type VirtualClock } from '../../src/simulation/virtual-clock.ts';
+
+export interface ControllerWorld {
+  readonly clock: VirtualClock;
+  readonly api: SimulatedApiServer;
+  /** Starts a replica. */
+  start(identity: string, seed?: number): Replica;
+  policy(name: string, spec?: Partial<VfioPolicySpec>): void;
+  /** A Node object with an agent's pod on it. */
+  node(name: string, parts?: { readonly ready?: boolean; readonly labels?: Readonly<Record<string, string>> }): void;
+  state(name: string, status: VfioNodeStateStatus): void;
+  statusOf(policy: string): VfioPolicyStatus | null;
+  /** Statuses written so far. */
+  writes(): number;
+}
+
+export interface Replica {
+  readonly controller: Controller;
+  readonly metrics: ControllerMetrics;
+  /** What it logged, as `level message`. */
+  readonly log: readonly string[];
+  /** Why it lost the Lease; null: it did not. */
+  lost(): string | null;
+}
+
+const anyone: Credentials = {
+  token: () => 'token',
+  tls: () => ({ ca: null, certificate: null, key: null, serverName: null }),
+  forget: () => undefined,
+};
+
+function recordingLogger(log: string[]): Logger {
+  const record = (level: string) => (_fields: object, message: string) => void log.push(`${level} ${message}`);
+  return {
+    debug: record('debug'),
+    info: record('info'),
+    warn: record('warn'),
+    error: record('error'),
+    child: () => recordingLogger(log),
+  };
+}
+
+export function createControllerWorld(): ControllerWorld {
+  const clock = createVirtualClock({ settle: settleByImmediate });
+  const api = createApiServer({ clock });
+  const metadata = (name: string) => ({ name, namespace: 'vfio' });
+  return {
+    clock,
+    api,
+    start(identity, seed = 1) {
+      const metrics = createControllerMetrics();
+      const log: string[] = [];
+      let lost: string | null = null;
+      const http = api.connect();
+      const server = { host: 'api', port: 6443 };
+      const controller = startController({
+        connection: createApiConnection({ http, credentials: anyone, clock, server, userAgent: 'test' }),
+        clock,
+        random: createSeededRandom(seed),
+        logger: recordingLogger(log),
+        metrics,
+        namespace: 'vfio',
+        lease: 'controller',
+        identity,
+        onLost: (why) => {
+          lost = why;
+        },
+      });
+      return { controller, metrics, log, lost: () => lost };
+    },
+    policy(name, spec = {}) {
+      api.put('vfiopolicies', {
+        apiVersion: 'vfio-operator.dev/v1alpha1',
+        kind: 'VfioPolicy',
+        metadata: { name },
+        spec: JSON.parse(JSON.stringify({ devices: [{ vendor: '10de' }], ...spec })),
+      });
+    },
+    node(name, { ready = true, labels = {} } = {}) {
+      api.put('nodes', { apiVersion: 'v1', kind: 'Node', metadata: { name, labels }, status: {} });
+      api.put('pods', {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          ...metadata(`agent-${name}`),
+          labels: { 'app.kubernetes.io/name': 'vfio-operator', 'app.kubernetes.io/component': 'agent' },
+        },
+        spec: { nodeName: name },
+        status: { conditions: [{ type: 'Ready', status: ready ? 'True' : 'False' }] },
+      });
+    },
+    state(name, status) {
+      api.put('vfionodestates', {
+        apiVersion: 'vfio-operator.dev/v1alpha1',
+        kind: 'VfioNodeState',
+        metadata: { name },
+        status: JSON.parse(JSON.stringify(status)),
+      });
+    },
+    statusOf: (policy) => (api.get('vfiopolicies', policy)?.status as VfioPolicyStatus | undefined) ?? null,
+    writes: () => api.seen.filter(({ verb, path }) => verb === 'PATCH' && path.endsWith('/status')).length,
+  };
+}
