@@ -90,7 +90,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
 
   const look = async (wanted: Wanted): Promise<Look> => {
     const ledger = apply.journal.ledger();
-    const observation = await parts.observer.observe({ policies: policiesOfNode(wanted), ledger });
+    const observation = await parts.observer.observe({ policies: policiesOfNode(wanted), ledger, wantHealth: true });
     const use = await kubelet.readUse();
     const inUse = { holders: [...use.holders, ...observation.holders], unreadable: use.unreadable };
     const input: PlanInput = {
@@ -111,6 +111,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
       inventory: observation.inventory,
       ledger: apply.journal.ledger(),
       decisions,
+      silent: observation.silent,
       policies: policiesOfNode(input),
       nodes: readVfioNodes(parts.files, parts.paths),
       noIommuNodes: readNoIommuNodes(parts.files, parts.paths, observation.inventory),

@@ -23,6 +23,8 @@ export interface PoolInput {
   readonly nodes: VfioNodes;
   /** No-IOMMU group nodes by address, e.g. `noiommu-0`; empty where that mode is off. */
   readonly noIommuNodes: ReadonlyMap<string, string>;
+  /** Devices that are there and do not answer, each with a sentence. */
+  readonly silent: ReadonlyMap<string, string>;
 }
 
 /** One member of a device id: its ledger record, and the device if it is there. */
@@ -180,6 +182,8 @@ function findProblem(members: readonly Member[], input: PoolInput): string | nul
     if (entry.state !== 'Taken') return `${entry.address}: ${entry.detail ?? entry.state}`;
     if (device.driver !== entry.driver)
       return `${entry.address} is on ${device.driver ?? 'no driver'}, not on ${entry.driver ?? '?'}`;
+    const silence = input.silent.get(entry.address);
+    if (silence !== undefined) return silence;
     if (decision !== null && decision.kind !== 'Bound') return `${entry.address}: ${decision.message}`;
     if (
       device.vfioDevice !== null &&

@@ -8,6 +8,7 @@ import { StringDecoder } from 'node:string_decoder';
 import type { WorkerAnswer, WorkerHello, WorkerRequest } from './kernel-worker-protocol.ts';
 
 const attributeLimit = 64 * 1024;
+const headerLength = 64;
 
 function main(argv: readonly string[]): void {
   const cgroup = argv[0] === '--cgroup' ? argv[1] : undefined;
@@ -59,13 +60,23 @@ function readOne(path: string): { text: string } | { errno: string } {
   try {
     const fd = openSync(path, constants.O_RDONLY);
     try {
-      return { text: readToEnd(fd).toString('utf8') };
+      return { text: isBinary(path) ? readHeader(fd) : readToEnd(fd).toString('utf8') };
     } finally {
       closeSync(fd);
     }
   } catch (error) {
     return { errno: toErrno(error) };
   }
+}
+
+// A PCI function's configuration space; without CAP_SYS_ADMIN its first 64 bytes are all there is (pci_read_config()).
+function isBinary(path: string): boolean {
+  return path.endsWith('/config');
+}
+
+function readHeader(fd: number): string {
+  const bytes = Buffer.alloc(headerLength);
+  return bytes.subarray(0, readSync(fd, bytes, 0, headerLength, 0)).toString('hex');
 }
 
 function readToEnd(fd: number): Buffer {

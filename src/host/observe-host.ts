@@ -3,7 +3,7 @@
 import { devicesOfInterest } from '../domain/assign-devices.ts';
 import type { Finding } from '../domain/codes.ts';
 import type { AliasTable } from '../domain/alias-table.ts';
-import type { Inventory, Unread } from '../domain/device.ts';
+import type { Device, Inventory, Unread } from '../domain/device.ts';
 import type { ModuleCatalog } from '../domain/driver-choice.ts';
 import type { Holder, Ledger } from '../domain/ledger.ts';
 import type { Policy } from '../domain/policy.ts';
@@ -11,6 +11,7 @@ import type { Clock, Files } from '../runtime/ports.ts';
 import { createAliasSourceReader, type AliasSources } from './alias-sources.ts';
 import type { HostPaths } from './host-paths.ts';
 import { buildModuleCatalog } from './module-catalog.ts';
+import { createConfigSpaceHealth } from './config-space-health.ts';
 import { createPause } from './pause.ts';
 import type { KernelWorker } from './ports.ts';
 import { collectProofs, type ProofOptions } from './proof/collect-proofs.ts';
@@ -41,6 +42,8 @@ export interface ObserveRequest {
   readonly alsoInterested?: readonly string[];
   /** Devices whose transaction has begun and makes no kernel call now: it waits for this look. */
   readonly waiting?: readonly string[];
+  /** Asks the devices that are ours whether they answer. */
+  readonly wantHealth?: boolean;
 }
 
 /** What was seen. */
@@ -52,6 +55,8 @@ export interface HostObservation {
   readonly aliases: AliasTable;
   readonly catalog: ModuleCatalog;
   readonly sources: AliasSources;
+  /** Devices of ours that do not answer, each with a sentence; empty unless health was asked for. */
+  readonly silent: ReadonlyMap<string, string>;
   /** Guarded reads that have not returned. */
   readonly stuck: readonly StuckRead[];
   readonly unread: readonly Unread[];
@@ -72,6 +77,10 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
     ...(parts.release === undefined ? {} : { release: parts.release }),
   });
   const pause = createPause(parts.clock);
+  const health =
+    worker === null || parts.clock === undefined
+      ? null
+      : createConfigSpaceHealth({ files, paths, worker, clock: parts.clock, deadline: parts.readDeadline });
   let reader: { readonly release: string; readonly read: () => AliasSources } | null = null;
   let lastSources: AliasSources | null = null;
   const readSources = (release: string): AliasSources => {
@@ -82,7 +91,7 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
     get sources() {
       return lastSources;
     },
-    async observe({ policies, ledger, alsoInterested = [], waiting = [] }) {
+    async observe({ policies, ledger, alsoInterested = [], waiting = [], wantHealth = false }) {
       const scanned = await scanner.scan({
         wantSerialNumbers: policies.some((policy) => policy.devices.some((one) => one.serialNumbers.length > 0)),
         alsoList: new Set([
@@ -108,6 +117,7 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
         inventory,
         findings: proofs.findings,
         holders: proofs.holders,
+        silent: wantHealth && health !== null ? await health.check(ownDevices(scanned, ledger), excluded) : new Map(),
         aliases: sources.table,
         catalog,
         sources,
@@ -127,6 +137,15 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
     const devices = [...interest].flatMap((address) => inventory.devices.get(address) ?? []);
     return readGuarded(worker, paths, devices, { excluded, deadline: readDeadline });
   }
+}
+
+/** Where the driver is the one that we gave. */
+function ownDevices(inventory: Inventory, ledger: Ledger): readonly Device[] {
+  return [...ledger.entries.values()].flatMap((entry) => {
+    const device = inventory.devices.get(entry.address);
+    const ours = device !== undefined && entry.state === 'Taken' && device.driver === entry.driver;
+    return ours && device.modalias === entry.modalias ? [device] : [];
+  });
 }
 
 function namedModules(policy: Policy): readonly string[] {

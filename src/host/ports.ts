@@ -38,7 +38,8 @@ export interface KernelWorker {
   /** Waits for a free worker, or starts one. Rejects with `WorkerUnavailable` when 8 workers are abandoned or none can start. */
   lease(): Promise<WorkerLease>;
   /**
-   * Reads small attributes (up to 64 KiB) in one batch. `deadline` in milliseconds for the whole batch. Rejects as `lease` does.
+   * Reads small attributes (up to 64 KiB) in one batch; of a file named `config` the first 64 bytes, in hexadecimal. `deadline` in
+   * milliseconds for the whole batch. Rejects as `lease` does.
    */
   read(paths: readonly string[], deadline: number): Promise<ReadOutcome>;
   /** Workers that have not returned. At 8, no new kernel write begins. */

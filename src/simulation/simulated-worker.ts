@@ -139,6 +139,10 @@ function* writePath(machine: Machine, path: string, text: string): Thread<Errno>
   }
 }
 
+function toHex(bytes: Uint8Array): string {
+  return [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('');
+}
+
 /** Reads one path after the other, as one process does. */
 function* readPaths(machine: Machine, paths: readonly string[]): Thread<readonly WorkerRead[]> {
   const results: WorkerRead[] = [];
@@ -146,6 +150,7 @@ function* readPaths(machine: Machine, paths: readonly string[]): Thread<readonly
     try {
       const node = machine.files.find(path);
       if (node?.kind === 'computed' && node.read !== null) results.push(yield* readNode(node));
+      else if (path.endsWith('/config')) results.push({ text: toHex(machine.files.readBytes(path, 0, 64)) });
       else results.push({ text: machine.files.readText(path) });
     } catch (error) {
       if (!(error instanceof FileError)) throw error;

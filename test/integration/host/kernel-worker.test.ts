@@ -85,6 +85,16 @@ describe('kernel worker', () => {
     expect(await pool.read([], ample)).toEqual({ outcome: 'Read', results: [] });
   });
 
+  it('reads the header of a configuration space as bytes, also those that are no text', async () => {
+    const path = join(directory, 'config');
+    writeFileSync(path, Buffer.alloc(256, 0xff));
+    const gone = join(directory, 'gone', 'config');
+    expect(await pool.read([path, gone], ample)).toEqual({
+      outcome: 'Read',
+      results: [{ text: 'ff'.repeat(64) }, { errno: 'ENOENT' }],
+    });
+  });
+
   it('uses one worker again, and lets it end when it is idle', async () => {
     pool = createPool({ idle: 50 });
     const first = await pool.lease();

@@ -34,6 +34,7 @@ function pools(
     decisions: plan(input).decisions,
     nodes: { groups: new Set(['7']), cdevs: new Set() },
     noIommuNodes: new Map(),
+    silent: new Map(),
     ...parts,
     policies,
   });
@@ -48,6 +49,16 @@ describe('a bound device', () => {
     expect(pools([nic, mate], entries).map((pool) => pool.unit)).toEqual(['Function']);
     expect(pools([nic, mate], entries, { policies: [] }).map((pool) => pool.unit)).toEqual(['Function']);
     expect(pools([nic], [offered(nic)]).map((pool) => pool.unit)).toEqual(['Group']);
+  });
+
+  test('is unhealthy while it does not answer, and so is its group while a companion does not', () => {
+    const sentence = `${nic.address} does not answer`;
+    const [pool] = pools([nic], [offered(nic)], { silent: new Map([[nic.address, sentence]]) });
+    expect(pool?.devices).toMatchObject([{ healthy: false, unhealthyBecause: sentence }]);
+    const mate = bound('0000:01:00.1', { vfioDevice: 'vfio1' });
+    const entries = [offered(nic), anEntry(mate, { role: 'Companion' })];
+    const [shared] = pools([nic, mate], entries, { silent: new Map([[mate.address, 'the companion is silent']]) });
+    expect(shared?.devices).toMatchObject([{ healthy: false, unhealthyBecause: 'the companion is silent' }]);
   });
 
   test('is unhealthy while a member of its group is on a host driver', () => {
