@@ -45,9 +45,9 @@ export async function simulatedNode(name: string, kubeconfig: string): Promise<S
     });
   });
   await node.boot();
-  let ended = false;
+  const end = new AbortController();
   const time = (async () => {
-    for (let last = Date.now(); !ended; await sleep(tick)) {
+    for (let last = Date.now(); !end.signal.aborted; await sleep(tick)) {
       const now = Date.now();
       await node.clock.advance(now - last);
       last = now;
@@ -58,7 +58,7 @@ export async function simulatedNode(name: string, kubeconfig: string): Promise<S
     sent: () => sent(),
     start: () => node.start(),
     async close() {
-      ended = true;
+      end.abort();
       await time;
     },
   };
