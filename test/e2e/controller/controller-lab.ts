@@ -1,7 +1,7 @@
 // Controllers as real processes on a real API server, with the permissions that docs/controller.md names and no other, and nodes
 // that exist as documents alone: a Node, an agent's pod that is ready, a node state as an agent writes it.
-import { resolve } from 'node:path';
-import { join } from 'node:path';
+import { copyFileSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
 import type { VfioNodeDevice, VfioNodeStateStatus, VfioPolicySpec } from '../../../src/api/generated/types.ts';
 import type { KubernetesObject } from '../cluster/api-client.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
@@ -9,7 +9,7 @@ import { newService, type Service } from '../cluster/service.ts';
 
 export const NAMESPACE = 'vfio-operator';
 export const USER = 'controller';
-const entry = resolve(import.meta.dirname, '../../../src/main.ts');
+const sources = resolve(import.meta.dirname, '../../../src/main.ts');
 const group = 'vfio-operator.dev';
 export const policiesPath = `/apis/${group}/v1alpha1/vfiopolicies`;
 export const statesPath = `/apis/${group}/v1alpha1/vfionodestates`;
@@ -50,18 +50,51 @@ export async function permitController(cluster: ControlPlane): Promise<void> {
   for (const object of objects) await cluster.kubectl(['create', '-f', '-'], JSON.stringify(object));
 }
 
-/** A controller that does not run yet. `server`: where it finds the API server, e.g. a proxy. */
-export function newController(cluster: ControlPlane, name: string, server = cluster.url): Service {
+export interface ControllerParts {
+  /** Port of its metrics; default a free one. */
+  readonly port?: number;
+  /** A bundle, run as the image runs it and as in a pod: a service account in its place, no kubeconfig. Default: the sources. */
+  readonly bundle?: string;
+}
+
+/** A controller that does not run yet. */
+export function newController(cluster: ControlPlane, name: string, parts: ControllerParts = {}): Service {
   const log = join(cluster.directory, `${name}.log`);
-  const flags = ['--namespace', NAMESPACE, '--identity', name, '--listen', '127.0.0.1:0', '--log-level', 'debug'];
+  const listen = `127.0.0.1:${parts.port ?? 0}`;
+  const flags = ['--namespace', NAMESPACE, '--identity', name, '--listen', listen, '--log-level', 'debug'];
+  const command =
+    parts.bundle === undefined
+      ? [process.execPath, sources, 'controller', ...flags, '--kubeconfig', cluster.kubeconfig(USER)]
+      : inPod(cluster, [
+          process.execPath,
+          '--max-semi-space-size=1',
+          '--optimize-for-size',
+          parts.bundle,
+          'controller',
+          ...flags,
+          '--api-server',
+          cluster.url,
+        ]);
+  const [program = '', ...rest] = command;
   const service: Service = newService({
     name,
-    program: process.execPath,
-    flags: [entry, 'controller', ...flags, '--kubeconfig', cluster.kubeconfig(USER, server)],
+    program,
+    flags: rest,
     log,
     ready: () => Promise.resolve(/"msg":"(leading|waiting)"/.test(service.log())),
   });
   return service;
+}
+
+/** The command in a mount namespace in which the service account lies where kubelet puts it. Needs root. */
+function inPod(cluster: ControlPlane, command: readonly string[]): readonly string[] {
+  const account = join(cluster.directory, 'account');
+  mkdirSync(account, { recursive: true });
+  writeFileSync(join(account, 'token'), cluster.token(USER));
+  copyFileSync(cluster.caFile, join(account, 'ca.crt'));
+  const place = '/run/secrets/kubernetes.io/serviceaccount';
+  const prepare = `mount -t tmpfs none /run && mkdir -p ${place} && cp ${account}/* ${place}/ && exec "$@"`;
+  return ['/usr/bin/unshare', '-m', '/bin/sh', '-c', prepare, 'sh', ...command];
 }
 
 /** Lines of its log with this message. */
@@ -120,8 +153,11 @@ export async function applyPolicy(
 /** The state as an agent writes it: the object first, then its status. */
 export async function applyState(cluster: ControlPlane, node: string, status: VfioNodeStateStatus): Promise<void> {
   const object = { apiVersion: `${group}/v1alpha1`, kind: 'VfioNodeState', metadata: { name: node } };
-  const known = await cluster.admin.request({ path: `${statesPath}/${node}` });
-  if (known.status === 404) await cluster.admin.apply(`${statesPath}/${node}`, object);
+  const path = `${statesPath}/${node}/status?fieldManager=test&force=true`;
+  const contentType = 'application/apply-patch+yaml';
+  const written = await cluster.admin.request({ method: 'PATCH', path, contentType, body: { ...object, status } });
+  if (written.status < 300) return;
+  await cluster.admin.apply(`${statesPath}/${node}`, object);
   await cluster.admin.apply(`${statesPath}/${node}/status`, { ...object, status });
 }
 
