@@ -92,7 +92,8 @@ function readText(files: Files, path: string): string {
 async function parse(path: string, text: string): Promise<Fields> {
   const yaml = await import('yaml');
   try {
-    const document: unknown = yaml.parse(text);
+    // Not pretty: a pretty error shows lines of the file, and those hold secrets.
+    const document: unknown = yaml.parse(text, { prettyErrors: false });
     if (isRecord(document)) return document;
   } catch (error) {
     throw new AccessError(`${path}: no YAML: ${error instanceof Error ? error.message : String(error)}`, {

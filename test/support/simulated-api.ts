@@ -1,7 +1,7 @@
 // A reflector on the simulated API server, in virtual time: what the tests of both look at.
 import { type ApiConnection, createApiConnection } from '../../src/kube/api-connection.ts';
 import type { KubeObject } from '../../src/kube/kube-object.ts';
-import type { Credentials } from '../../src/kube/ports.ts';
+import type { Credentials, TlsMaterial } from '../../src/kube/ports.ts';
 import { type Reflector, startReflector, type WatchProblem } from '../../src/kube/reflector.ts';
 import { type ApiServerOptions, createApiServer, type SimulatedApiServer } from '../../src/simulation/api-server.ts';
 import type { JsonObject } from '../../src/simulation/api-server-merge.ts';
@@ -11,10 +11,12 @@ import { createVirtualClock, type VirtualClock } from '../../src/simulation/virt
 
 export const policiesPath = '/apis/vfio-operator.dev/v1alpha1/vfiopolicies';
 
+const noTls: TlsMaterial = { ca: null, certificate: null, key: null, serverName: null };
+
 /** Nobody in particular. */
 export const anonymous: Credentials = {
   token: () => null,
-  tls: () => ({ ca: null, certificate: null, key: null, serverName: null }),
+  tls: () => noTls,
   forget: () => undefined,
 };
 
