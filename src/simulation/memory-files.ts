@@ -67,7 +67,7 @@ export function createMemoryFiles(options: MemoryFilesOptions = {}): MemoryFiles
   let fault: FileFault | null = null;
   const factory = { nextInode: () => inodes++, now };
   const root = buildNode({ directory: {} }, 1, factory) as DirectoryNode;
-  const cache = new PathCache();
+  const cache = new PathCache(root);
   const tree = { root, cache };
   const watches = new Map<DirectoryNode, Set<(name: string | null) => void>>();
 

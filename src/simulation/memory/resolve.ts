@@ -1,8 +1,7 @@
 // Path resolution as in path_resolution(7): component by component, links where they stand, `..` of the directory really reached,
 // at most 40 links, a trailing slash demands a directory.
 import type { DirectoryNode, Node } from './node.ts';
-import { textOf } from './path-cache.ts';
-import type { Failure, PathCache, Trail, Walked } from './path-cache.ts';
+import type { Failure, PathCache, Walked } from './path-cache.ts';
 
 /** Where a path led: the nodes from the root to it, each with its name; the root's is empty. */
 export interface Found {
@@ -69,15 +68,13 @@ function placeIn(nodes: readonly Node[], names: readonly string[], missing: stri
 }
 
 function walkOnce({ root, cache }: PathTree, path: string, follow: boolean): Walked | Failure {
-  const known = cache.recall(path, follow);
-  if (known !== null) return known;
-  const trail: Trail = { directories: [], links: [] };
-  const walked = walk(root, path, follow, trail);
-  cache.remember(path, follow, walked, trail);
-  return walked;
+  return (
+    (path === '' || path.length > longestPath || path.includes('\0') ? null : cache.find(path, follow)) ??
+    walk(root, path, follow)
+  );
 }
 
-function walk(root: DirectoryNode, path: string, follow: boolean, trail: Trail): Walked | Failure {
+function walk(root: DirectoryNode, path: string, follow: boolean): Walked | Failure {
   if (path === '') return { errno: 'ENOENT' };
   if (path.includes('\0')) return { errno: 'EINVAL' };
   if (path.length > longestPath) return { errno: 'ENAMETOOLONG' };
@@ -104,15 +101,13 @@ function walk(root: DirectoryNode, path: string, follow: boolean, trail: Trail):
       continue;
     }
     if (name.length > longestName) return { errno: 'ENAMETOOLONG' };
-    trail.directories.push(here);
     let next = here.entries.get(name);
     if (next === undefined) return at >= rest.length ? { nodes, names, missing: name } : { errno: 'ENOENT' };
     if (next.kind === 'link' && (follow || at < rest.length)) {
       links += 1;
       if (links > maxLinks) return { errno: 'ELOOP' };
       if (next.leadsTo === null) {
-        const text = textOf(next);
-        if (typeof next.text !== 'string') trail.links.push({ node: next, text });
+        const text = typeof next.text === 'string' ? next.text : next.text();
         if (text === '') return { errno: 'ENOENT' };
         if (text.charCodeAt(0) === slash) {
           nodes.length = 1;
