@@ -56,11 +56,15 @@ export function createBenchKubelet({ directory }: Place): KubeletStandIn {
   );
 }
 
-/** Starts the agent of `root/dist`. */
-export function startBuiltAgent(nodeFlags: readonly string[], { root, directory, hostRoot }: Place): RunningAgent {
+/** Starts the agent of `root/dist`, with policies from `root/policies` unless `origin` has other flags. */
+export function startBuiltAgent(
+  nodeFlags: readonly string[],
+  { root, directory, hostRoot }: Place,
+  origin: Readonly<Record<string, string>> = { '--policies': join(root, 'policies') },
+): RunningAgent {
   const flags = {
     '--host-root': hostRoot,
-    '--policies': join(root, 'policies'),
+    ...origin,
     '--state': join(directory, 'state'),
     '--kubelet': 'required',
     '--device-plugins-dir': join(directory, 'device-plugins'),

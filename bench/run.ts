@@ -12,6 +12,7 @@ const benches: Readonly<Record<string, string>> = {
   proofs: 'proving what the node uses, with 500 processes more (JSON)',
   allocation: 'Allocate and GetPreferredAllocation, a restarted kubelet, memory with many devices',
   'agent-memory': 'the agent idle with 64 devices, and its time to be registered',
+  'agent-in-cluster': 'the agent idle with 64 devices, on a real API server and with policies from files',
 };
 
 const { values, positionals } = parseArgs({
@@ -34,7 +35,7 @@ for (const [name, what] of Object.entries(benches)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
   console.log(`\n== ${name}: ${what}`);
   const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
-  const flags = name === 'agent-memory' ? ['--idle', values.idle] : [];
+  const flags = name.startsWith('agent-') ? ['--idle', values.idle] : [];
   if (spawnSync(process.execPath, [file, ...flags], { stdio: 'inherit' }).status !== 0) {
     console.error(`${name} failed`);
     failed += 1;
