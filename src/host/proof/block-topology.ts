@@ -36,7 +36,7 @@ export interface BlockTopology {
   readonly lower: ReadonlyMap<string, ReadonlySet<string>>;
   /** Sources that could not be read; what they could have shown concerns every device with storage. */
   readonly blind: readonly Failure[];
-  /** /sys/class/block itself cannot be listed: it is not even known which devices have storage. */
+  /** /sys/class/block cannot be listed as a whole: it is not even known which devices have storage. */
   readonly unlisted: boolean;
 }
 
@@ -59,6 +59,11 @@ export function readBlockTopology(pass: ProofPass): BlockTopology {
     blind.push(...failures);
     if (device !== null) devices.set(name, device);
   }
+  const left = findLeftOut(pass, devices);
+  if (left.length > 0) {
+    const why = `this is not a whole list: ${pass.paths.proc}/partitions has ${left.slice(0, 5).join(', ')} beside it`;
+    blind.push({ source: root, why });
+  }
   for (const device of devices.values()) {
     // A hidden path nvme0c1n1 serves the disk nvme0n1 (drivers/nvme/host/multipath.c).
     const head = /^(nvme\d+)c\d+(n\d+)$/.exec(device.name)?.slice(1).join('') ?? null;
@@ -76,7 +81,22 @@ export function readBlockTopology(pass: ProofPass): BlockTopology {
   for (const device of devices.values()) {
     for (const holder of device.holders) lower.get(holder)?.add(device.name);
   }
-  return { devices, byNumber, lower, blind, unlisted: false };
+  return { devices, byNumber, lower, blind, unlisted: left.length > 0 };
+}
+
+// Block devices that the kernel lists elsewhere: our /sys may be a view that shows none of them. What has just come is in both lists at
+// the next pass; what has just gone is in the other one no more when it is read again.
+function findLeftOut(pass: ProofPass, devices: ReadonlyMap<string, BlockDevice>): readonly string[] {
+  const listed = (): readonly string[] => {
+    const text = valueOf(pass.evidence.text(`${pass.paths.proc}/partitions`)) ?? '';
+    return [...text.matchAll(/^\s*\d+\s+\d+\s+\d+\s+(\S+)$/gm)].map(([, name = '']) => name.replaceAll('/', '!'));
+  };
+  const left = listed().filter((name) => !devices.has(name));
+  return left.length === 0
+    ? []
+    : listed()
+        .filter((name) => left.includes(name))
+        .sort();
 }
 
 function readBlockDevice(
