@@ -16,11 +16,12 @@ export function toAliasEvidence(
   inventory: Inventory,
 ): readonly VfioAliasEvidence[] {
   const outcomes = new Map<string, { readonly outcome: Omit<VfioAliasEvidence, 'ids'>; readonly ids: Set<string> }>();
+  const told = new Map<DriverChoice, { readonly outcome: Omit<VfioAliasEvidence, 'ids'>; readonly key: string }>();
   for (const { address, choice } of decisions) {
     const device = inventory.devices.get(address);
     if (choice === null || device === undefined) continue;
-    const outcome = toOutcome(choice);
-    const key = JSON.stringify(outcome);
+    const { outcome, key } = told.get(choice) ?? withKey(toOutcome(choice));
+    told.set(choice, { outcome, key });
     const known = outcomes.get(key) ?? { outcome, ids: new Set() };
     known.ids.add(clip(deviceId(device) ?? device.modalias ?? address, 256));
     outcomes.set(key, known);
@@ -29,6 +30,10 @@ export function toAliasEvidence(
     .map(({ outcome, ids }) => ({ ids: [...ids].toSorted().slice(0, maxIds), ...outcome }))
     .toSorted((a, b) => (sortKey(a) < sortKey(b) ? -1 : 1))
     .slice(0, maxEvidence);
+}
+
+function withKey<T>(outcome: T): { readonly outcome: T; readonly key: string } {
+  return { outcome, key: JSON.stringify(outcome) };
 }
 
 function toOutcome({ chosen, fallback, tie, candidates, rejected }: DriverChoice): Omit<VfioAliasEvidence, 'ids'> {

@@ -1,16 +1,24 @@
 // Keeps a node state within what etcd stores (1.5 MiB for a request, and we promise 1 MiB): what says least goes first, what is wrong
 // goes last, and the document counts what it left out.
-import type { VfioNodeDevice, VfioNodeStateStatus } from '../api/generated/types.ts';
-import { clip, countBytes } from './clip.ts';
+import type { VfioAliasEvidence, VfioNodeDevice, VfioNodeStateStatus } from '../api/generated/types.ts';
+import { clip, countStoredBytes } from './clip.ts';
 
-/** Bytes of the status as JSON; the rest of the mebibyte is for metadata and managedFields. */
+/** Bytes of the status as it is stored; the rest of the mebibyte is for metadata and managedFields. */
 export const nodeStateBudget = 960 * 1024;
 const maxDevices = 4096;
 /** Characters of a device's message: tried in this order until everything fits. */
 const shortest = 80;
 const messageLengths = [1024, 240, shortest];
 
-/** The same status, made to fit: long messages are cut first, then the rehearsal goes, then the least telling devices. */
+/** Bytes of alias evidence, where not everything fits. */
+const evidenceBudget = 128 * 1024;
+/** Characters of a condition's message, where not everything fits. */
+const conditionLength = 1024;
+
+/**
+ * The same status, made to fit: long messages of devices are cut first, then everything else is cut, then the rehearsal goes, then the
+ * least telling devices.
+ */
 export function fitNodeState(status: VfioNodeStateStatus, budget: number = nodeStateBudget): VfioNodeStateStatus {
   const { devices = [], dryRun = [] } = status;
   if (devices.length <= maxDevices && dryRun.length <= maxDevices) {
@@ -19,10 +27,42 @@ export function fitNodeState(status: VfioNodeStateStatus, budget: number = nodeS
       if (sizeOf(whole) <= budget) return whole;
     }
   }
-  const frame = sizeOf(assemble(status, [], [])) + 128;
+  const cut = cutFrame(status, budget);
+  const frame = sizeOf(assemble(cut, [], [])) + 128;
   const kept = takeWithin(devices.map(shortenTo(shortest)), budget - frame);
   const left = budget - frame - sizeOf(kept);
-  return assemble(status, kept, takeWithin(dryRun.map(shortenTo(shortest)), left));
+  return assemble(cut, kept, takeWithin(dryRun.map(shortenTo(shortest)), left));
+}
+
+/** All but the devices, cut to half the budget. Names, codes, generations and counts stay: others act on them. */
+function cutFrame(status: VfioNodeStateStatus, budget: number): VfioNodeStateStatus {
+  if (sizeOf(assemble(status, [], [])) <= budget / 2) return status;
+  const { conditions = [], policies = [], resources = [], aliasEvidence = [], unread = [] } = status;
+  const shorter = {
+    ...status,
+    conditions: conditions.map((condition) => ({ ...condition, message: clip(condition.message, conditionLength) })),
+    policies: policies.map(shortenTo(shortest)),
+    resources: resources.map(shortenTo(shortest)),
+    aliasEvidence: takeEvidence(aliasEvidence, Math.min(evidenceBudget, budget / 8)),
+    unread: unread.map(({ source, why }) => ({ source: clip(source, shortest), why: clip(why, shortest) })),
+  };
+  if (sizeOf(assemble(shorter, [], [])) <= budget / 2) return shorter;
+  return { ...shorter, policies: policies.map(withoutMessage), resources: resources.map(withoutMessage) };
+}
+
+function withoutMessage<T extends { readonly message?: string }>({ message: _, ...rest }: T): Omit<T, 'message'> {
+  return rest;
+}
+
+/** The first ones that fit. */
+function takeEvidence(evidence: readonly VfioAliasEvidence[], bytes: number): readonly VfioAliasEvidence[] {
+  let left = bytes;
+  return evidence.filter((one) => {
+    const size = sizeOf(one) + 1;
+    if (size > left) return false;
+    left -= size;
+    return true;
+  });
 }
 
 /** Empty lists and zero counts are left out. */
@@ -38,11 +78,9 @@ function assemble(
   return Object.fromEntries(parts.filter(([, part]) => part !== 0 && !(Array.isArray(part) && part.length === 0)));
 }
 
-function shortenTo(length: number): (device: VfioNodeDevice) => VfioNodeDevice {
-  return (device) =>
-    device.message === undefined || device.message.length <= length
-      ? device
-      : { ...device, message: clip(device.message, length) };
+function shortenTo(length: number): <T extends { readonly message?: string }>(one: T) => T {
+  return (one) =>
+    one.message === undefined || one.message.length <= length ? one : { ...one, message: clip(one.message, length) };
 }
 
 /** What a person must see first. */
@@ -74,5 +112,5 @@ function takeWithin(devices: readonly VfioNodeDevice[], bytes: number): readonly
 }
 
 function sizeOf(value: unknown): number {
-  return countBytes(JSON.stringify(value));
+  return countStoredBytes(JSON.stringify(value));
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { VfioNodeDevice, VfioNodeStateStatus } from '../../../src/api/generated/types.ts';
-import { clip, countBytes } from '../../../src/domain/clip.ts';
+import { clip, countBytes, countStoredBytes } from '../../../src/domain/clip.ts';
 import { fitNodeState, nodeStateBudget } from '../../../src/domain/fit-node-state.ts';
 
 const text = (status: VfioNodeStateStatus): string => JSON.stringify(status);
@@ -94,6 +94,42 @@ describe('fitNodeState', () => {
     expect(fitted.omittedDevices).toBe(5);
   });
 
+  it('keeps what others act on when all the rest is too much', () => {
+    const long = '&'.repeat(1024);
+    const named = Array.from({ length: 512 }, (_, index) => ({
+      name: `p${index}`,
+      observedGeneration: index,
+      message: long,
+    }));
+    const resources = named.map(({ name, message }) => ({
+      name,
+      message,
+      capacity: 1,
+      healthy: 0,
+      allocated: 0,
+      registered: false,
+    }));
+    const candidate = {
+      module: 'a',
+      pattern: long.slice(512),
+      wildcards: 1,
+      origin: 'file' as const,
+      source: long.slice(512),
+    };
+    const aliasEvidence = Array.from({ length: 256 }, () => ({
+      ids: ['a'],
+      candidates: Array.from({ length: 16 }, () => candidate),
+    }));
+    const unread = Array.from({ length: 32 }, () => ({ source: long, why: long }));
+    const devices = many(10, { decision: 'Stuck', message: long });
+    const fitted = fitNodeState({ devices, policies: named, resources, aliasEvidence, unread });
+    expect(countStoredBytes(text(fitted))).toBeLessThanOrEqual(nodeStateBudget);
+    expect(fitted.policies).toEqual(named.map(({ name, observedGeneration }) => ({ name, observedGeneration })));
+    expect(fitted.resources?.map(({ name }) => name)).toEqual(named.map(({ name }) => name));
+    expect(fitted.aliasEvidence?.length).toBeGreaterThan(0);
+    expect(fitted.devices).toHaveLength(10);
+  });
+
   it('shows at most 4,096 devices', () => {
     const devices = Array.from({ length: 5_000 }, (_, index) => ({
       address: String(index),
@@ -120,8 +156,21 @@ describe('clip', () => {
     ['longer', 5, 'long…'],
     ['😀😀😀', 3, '😀😀😀'],
     ['😀😀😀😀', 3, '😀😀…'],
+    ['two\nlines\u2028or\tthree', 99, 'two lines or three'],
+    ['\u001b[31mred\u007f\u0000', 99, '\ufffd[31mred\ufffd\ufffd'],
+    ['half \ud83d and \uffff', 99, 'half \ufffd and \ufffd'],
   ])('%s at %i: %s', (whole, length, clipped) => {
     expect(clip(whole, length)).toBe(clipped);
+  });
+});
+
+describe('countStoredBytes', () => {
+  it.each([
+    ['plain', 5],
+    ['a<b>&c', 21],
+    ['\u2028ä', 8],
+  ])('counts %j as Go writes it', (json, bytes) => {
+    expect(countStoredBytes(json)).toBe(bytes);
   });
 });
 
