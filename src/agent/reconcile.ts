@@ -19,6 +19,8 @@ import { applyPlan } from './apply-plan.ts';
 import { describeRelease, describeRepetition } from './describe-outcome.ts';
 import type { KubeletSide } from './kubelet-side.ts';
 import { nextLook } from './next-look.ts';
+import { withdraw } from './withdraw.ts';
+import { createRunningTransactions, type Ended } from './running-transactions.ts';
 import { recover } from './recover.ts';
 import {
   emptyRetrySchedule,
@@ -79,8 +81,14 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   let retries: RetrySchedule = emptyRetrySchedule;
   let plannedPolicies = '';
   let noticed = false;
+  /** A pass waits for what runs. */
+  let attended = false;
   /** Keys of transactions whose kernel call is watched. */
   const watched = new Set<string>();
+  const running = createRunningTransactions(apply, (transaction, outcome) => {
+    noteOutcome(transaction, outcome);
+    if (!attended) parts.lookAgain(`${transaction.key} has ended`);
+  });
 
   /** Labels and policies may change while a pass runs; it goes by what it began with. */
   const readWanted = (): Wanted => {
@@ -101,9 +109,15 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
       catalog: observation.catalog,
       inUse,
       ledger,
-      failures: toPastFailures(retries, clock.monotonic()),
+      failures: new Map(),
     };
-    return { observation, inUse, ...wanted, input, plan: plan(input) };
+    return toLook({ observation, inUse, ...wanted, input });
+  };
+
+  /** Plans. What runs stands as it was decided: nothing has come of it yet. */
+  const toLook = (seen: Omit<Look, 'plan'>): Look => {
+    const planned = plan({ ...seen.input, failures: toPastFailures(retries, clock.monotonic()) });
+    return { ...seen, plan: { ...planned, decisions: running.mask(planned.decisions) } };
   };
 
   const toPools = ({ observation, input, plan: { decisions } }: Look): readonly ResourcePool[] =>
@@ -154,7 +168,10 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     const now = clock.monotonic();
     const due = apply.journal
       .open()
-      .filter(({ transaction: { key } }) => !watched.has(key) && (retries.get(undoKey(key))?.dueAt ?? 0) <= now);
+      .filter(
+        ({ transaction: { key } }) =>
+          !watched.has(key) && !running.has(key) && (retries.get(undoKey(key))?.dueAt ?? 0) <= now,
+      );
     const stuckBefore = new Map(due.map(({ transaction, stuck }) => [transaction.key, stuck]));
     const outcomes = await recover(apply, new Set(due.map(({ transaction }) => transaction.key)));
     for (const { transaction } of due) {
@@ -181,14 +198,20 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
   };
 
   const release = async (address: string): Promise<{ readonly ok: boolean; readonly message: string }> => {
-    const parked = apply.journal
-      .open()
-      .filter(({ transaction }) => transaction.members.some((member) => member.identity.address === address));
+    const own = ({ members }: Transaction): boolean => members.some((member) => member.identity.address === address);
+    if (running.all.some(own))
+      return { ok: false, message: `${address} is being changed; ask again when that has ended` };
+    const parked = apply.journal.open().filter(({ transaction }) => own(transaction) && !running.has(transaction.key));
     if (parked.length > 0) await recover(apply, new Set(parked.map(({ transaction }) => transaction.key)));
     const seen = await look(readWanted());
     const planned = planRelease(address, seen.plan, seen.input);
     if ('refusal' in planned) return { ok: false, message: planned.refusal };
-    await kubelet.offer(withdraw(toPools(seen), [planned.transaction]));
+    if (running.bars(planned.transaction))
+      return {
+        ok: false,
+        message: `${address}: something of its group is being changed; ask again when that has ended`,
+      };
+    await kubelet.offer(withdraw(toPools(seen), [planned.transaction, ...running.all]));
     const outcome = (await applyPlan([planned.transaction], apply, { onOutcome: noteOutcome })).get(
       planned.transaction.key,
     );
@@ -202,36 +225,35 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     notice: () => {
       noticed = true;
     },
-    idle: () => alone(() => Promise.resolve()),
+    idle: () => alone(() => running.idle()),
   };
 
+  /** What is offered: what is about to change, or is changing, is withdrawn whatever a look shows of it. */
+  function offer(seen: Look): Promise<void> {
+    return kubelet.offer(withdraw(toPools(seen), running.all));
+  }
+
   /**
-   * Applies. A write may take a minute to count as stuck; meanwhile kubelet hears of everything else (an unplug, a node that is gone),
-   * and what has yet to change stays withdrawn whatever a look shows of it. A look that fails must not end the pass: the next one would
-   * take what is running for interrupted.
+   * Applies. A write may take a minute to count as stuck. Meanwhile kubelet hears of everything else (an unplug, a node that is gone), and
+   * when nothing gets on any more the pass ends without it, so that other groups go on being planned. A look that fails must not end the
+   * pass.
    */
-  async function applyAndWatch(
-    transactions: readonly Transaction[],
-    wanted: Wanted,
-  ): Promise<ReadonlyMap<string, ApplyOutcome>> {
-    const running = new Map(transactions.map((transaction) => [transaction.key, transaction]));
-    const onOutcome = (transaction: Transaction, outcome: ApplyOutcome): void => {
-      running.delete(transaction.key);
-      noteOutcome(transaction, outcome);
-    };
-    const applying = applyPlan(transactions, apply, { onOutcome });
+  async function applyAndWatch(first: Look, wanted: Wanted): Promise<void> {
+    const applying = running.start(first.plan);
     noticed = false;
+    let progress = { ended: running.ended, at: clock.monotonic() };
     while (!(await endsWithin(applying, clock, healthInterval))) {
+      if (running.ended !== progress.ended) progress = { ended: running.ended, at: clock.monotonic() };
+      if (clock.monotonic() - progress.at >= patience && !apply.signal.aborted) return;
       // A look costs time that Allocate may need: none without a reason.
       if (!noticed) continue;
       noticed = false;
       try {
-        await kubelet.offer(withdraw(toPools(await look(wanted)), [...running.values()]));
+        await offer(await look(wanted));
       } catch {
         // Where it matters, the look after the last transaction says so.
       }
     }
-    return applying;
   }
 
   /** Drops records of devices that are gone for good; where the disk refuses, the next pass tries again. */
@@ -244,15 +266,15 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     }
   }
 
-  /** What was tried in this pass and is planned just the same after it waits like a failure, whatever it came to. */
-  function backOff(first: Plan, last: Plan, applied: ReadonlyMap<string, ApplyOutcome>): ReadonlySet<string> {
+  /** What was tried and is planned just the same after it waits like a failure, whatever it came to. */
+  function backOff(ended: ReadonlyMap<string, Ended>, after: Plan): ReadonlySet<string> {
     const words = ({ kind, steps, members }: Transaction): string => JSON.stringify([kind, steps, members]);
-    const before = new Map(first.transactions.map((transaction) => [transaction.key, words(transaction)]));
-    const again = last.transactions.filter(
-      (transaction) => applied.has(transaction.key) && before.get(transaction.key) === words(transaction),
-    );
+    const again = after.transactions.filter((transaction) => {
+      const tried = ended.get(transaction.key);
+      return tried !== undefined && words(tried.transaction) === words(transaction);
+    });
     for (const transaction of again) {
-      const why = describeRepetition(applied.get(transaction.key));
+      const why = describeRepetition(ended.get(transaction.key)?.outcome);
       retries = recordFailure(retries, transaction, why, clock.monotonic(), parts.random.fraction());
     }
     return new Set(again.map(({ key }) => key));
@@ -265,25 +287,33 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     const words = JSON.stringify(wanted.policies.policies);
     if (words !== plannedPolicies) retries = emptyRetrySchedule;
     plannedPolicies = words;
-    const first = await look(wanted);
+    let first = await look(wanted);
+    // What ended after the pass that began it.
+    if (backOff(running.takeEnded(), first.plan).size > 0) first = toLook(first);
     await forget(findForgotten(first.input));
     let last = first;
-    let applied: ReadonlyMap<string, ApplyOutcome> = new Map();
+    let ended: ReadonlyMap<string, Ended> = new Map();
     let repeated: ReadonlySet<string> = new Set();
-    if (first.plan.transactions.length > 0) {
+    if (first.plan.transactions.some((transaction) => !running.bars(transaction))) {
       // What is about to change is offered to nobody any more before anything is written to it.
-      await kubelet.offer(toPools(first));
-      applied = await applyAndWatch(first.plan.transactions, wanted);
+      await offer(first);
+      attended = true;
+      await applyAndWatch(first, wanted).finally(() => {
+        attended = false;
+      });
       last = await look(wanted);
-      repeated = backOff(first.plan, last.plan, applied);
+      ended = running.takeEnded();
+      repeated = backOff(ended, last.plan);
     }
-    const pools = toPools(last);
-    await kubelet.offer(pools);
+    await offer(last);
+    const applied = new Map([...ended].map(([key, { outcome }]) => [key, outcome]));
     const again = nextLook(last.plan, applied, repeated, untilNextRetry(retries, clock.monotonic()), parts.interval);
-    return { ...last, pools, applied, again };
+    return { ...last, pools: withdraw(toPools(last), running.all), applied, again };
   }
 }
 
+/** Milliseconds without any transaction ending after which a pass goes on without those that run. */
+const patience = 5_000;
 /** How often, in milliseconds, the pools are looked at while transactions run. */
 const healthInterval = 2_000;
 
@@ -296,19 +326,6 @@ function endsWithin(promise: Promise<unknown>, clock: Clock, milliseconds: numbe
       resolve(true);
     });
   });
-}
-
-/** The pools, with what transactions are about to change offered to nobody. */
-function withdraw(pools: readonly ResourcePool[], transactions: readonly Transaction[]): readonly ResourcePool[] {
-  const going = new Set(transactions.flatMap(({ members }) => members.map((member) => member.identity.address)));
-  return pools.map((pool) => ({
-    ...pool,
-    devices: pool.devices.map((device) =>
-      device.functions.some((fn) => going.has(fn.address))
-        ? { ...device, healthy: false, unhealthyBecause: device.unhealthyBecause ?? 'it is about to change' }
-        : device,
-    ),
-  }));
 }
 
 /** What a pass goes by. */

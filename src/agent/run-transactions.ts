@@ -51,7 +51,8 @@ function isFree(transaction: Transaction, running: readonly Transaction[]): bool
   return running.every((other) => !conflict(transaction, other));
 }
 
-function conflict(a: Transaction, b: Transaction): boolean {
+/** Whether two transactions must not run side by side. */
+export function conflict(a: Transaction, b: Transaction): boolean {
   if (a.key === b.key || (a.group !== null && a.group === b.group)) return true;
   if (changesVirtualFunctions(a) && changesVirtualFunctions(b)) return true;
   const addresses = new Set(a.members.map((member) => member.identity.address));

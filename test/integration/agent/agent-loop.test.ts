@@ -193,7 +193,7 @@ describe('what goes wrong', () => {
     expect(node.control.damage).toEqual([]);
   });
 
-  it('a look that fails while a write runs does not start another pass beside it', async () => {
+  it('a look that fails while a write runs does not take what runs for interrupted', async () => {
     const life = await nodeWith([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     node.beforeWrite = (path) => {
@@ -202,12 +202,58 @@ describe('what goes wrong', () => {
           throw new Error('the host cannot be read');
         };
     };
-    await node.setPolicies([nicPolicy], 50_000);
+    await node.setPolicies([nicPolicy], 4_000);
     expect([life.agent.problem, node.log.filter((line) => !line.startsWith('info'))]).toEqual([null, []]);
+    const writes = node.writes.length;
+    await node.clock.advance(46_000);
+    expect([life.agent.problem, node.writes.length]).toEqual(['the host cannot be read', writes]);
     node.control.failProbe(at.spareNic, null, 'vfio-pci');
     node.beforeLook = () => undefined;
     await node.clock.advance(10_000);
     expect([verdictOn(life, at.spareNic), node.control.damage]).toEqual(['Bound', []]);
+  });
+
+  it('while a write hangs, other groups go on being planned, bound and given back', async () => {
+    const life = await nodeWith([]);
+    node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
+    await node.setPolicies([nicPolicy], 15_000);
+    await node.setPolicies([nicPolicy, diskPolicy], 10_000);
+    // Its deadline has not passed: it is being bound, and nobody calls that stuck.
+    expect([verdictOn(life, at.spareNic), verdictOn(life, at.spareDisk)]).toEqual(['Bind', 'Bound']);
+    expect((await node.ask({ command: 'release', address: at.spareNic })).ok).toBe(false);
+    await node.setPolicies([nicPolicy], 10_000);
+    expect([verdictOn(life, at.spareNic), node.driverOf(at.spareDisk)]).toEqual(['Bind', 'nvme']);
+    const binds = node.writes.filter((write) => write === `drivers/vfio-pci/bind ${at.spareNic}`).length;
+    await node.clock.advance(40_000);
+    expect(verdictOn(life, at.spareNic)).toBe('Stuck Stuck');
+    expect(node.writes.filter((write) => write === `drivers/vfio-pci/bind ${at.spareNic}`).length).toBe(binds);
+    node.control.failProbe(at.spareNic, null, 'vfio-pci');
+    await node.clock.advance(10_000);
+    expect([verdictOn(life, at.spareNic), node.control.damage]).toEqual(['Bound', []]);
+  });
+
+  it('a write that is slow, but returns, is no failure', async () => {
+    const life = await nodeWith([]);
+    node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
+    await node.setPolicies([nicPolicy], 40_000);
+    node.control.failProbe(at.spareNic, null, 'vfio-pci');
+    await node.clock.advance(5_000);
+    expect([verdictOn(life, at.spareNic), node.offered(nicResource)]).toEqual(['Bound', { [at.spareNic]: 'Healthy' }]);
+    expect(node.log.filter((line) => line.startsWith('warn'))).toEqual([]);
+  });
+
+  it('a stop waits for the write that hangs, to its end or its deadline', async () => {
+    const life = await nodeWith([]);
+    node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
+    await node.setPolicies([nicPolicy], 15_000);
+    let stopped = false;
+    const stop = life.agent.stop().then(() => (stopped = true));
+    await node.clock.advance(10_000);
+    expect(stopped).toBe(false);
+    node.control.failProbe(at.spareNic, null, 'vfio-pci');
+    await node.when(stop);
+    const second = await node.start();
+    expect([verdictOn(second, at.spareNic), node.control.damage]).toEqual(['Bound', []]);
   });
 
   it('a stuck call of an agent that was killed is waited for by the next', async () => {
