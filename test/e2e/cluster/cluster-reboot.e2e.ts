@@ -13,7 +13,7 @@ import { startControlPlane } from './control-plane.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { startNode } from './node.ts';
 import type { Node, NodeOptions } from './node.ts';
-import { operatorImage } from './operator-image.ts';
+import { clusterImage } from './operator-image.ts';
 import {
   applyPolicy,
   boxPod,
@@ -105,7 +105,7 @@ async function applyNicPolicy(plane: ControlPlane, on: Node): Promise<{ nic: str
 
 describe('the agent in a pod', () => {
   test('devices are bound and registered again, and what failed by order of admission is replaced', async () => {
-    const image = await operatorImage();
+    const image = await clusterImage();
     const plane = (cluster = await startControlPlane({
       controllerManager: true,
       scheduler: true,

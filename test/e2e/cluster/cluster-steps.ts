@@ -26,7 +26,7 @@ export interface Life {
 }
 
 export interface ClusterSteps {
-  /** Asks `read` until `fits`; 90 s unless told. */
+  /** Asks `read` until `fits`; 180 s unless told. */
   wait<T>(what: string, read: () => Promise<T>, fits: (answer: T) => boolean, seconds?: number): Promise<T>;
   /** Until the node's status offers so many units; none and an unknown resource are the same. */
   waitForUnits(resource: string, units: number): Promise<void>;

@@ -1,18 +1,15 @@
-// The operator's image as an OCI archive that nodes of the tests import.
+// The image that nodes of the tests run: built from the Dockerfile, or, to try something by hand, an archive that VFIO_E2E_IMAGE names.
 
 import { existsSync } from 'node:fs';
-import { LabError } from '../lab/lab-error.ts';
+import { operatorImage } from '../image/operator-image.ts';
+import type { OperatorImage } from '../image/operator-image.ts';
+import { LabError, say } from '../lab/lab-error.ts';
 
-export interface OperatorImage {
-  /** OCI archive on the test machine, where guests see it. */
-  readonly archive: string;
-  readonly repository: string;
-  readonly tag: string;
-}
-
-/** The archive that VFIO_E2E_IMAGE names, holding `lab.local/vfio-operator:dev`. */
-export async function operatorImage(): Promise<OperatorImage> {
+/** Builds it when the cache lacks it. An archive of VFIO_E2E_IMAGE holds `lab.local/vfio-operator:e2e`. */
+export async function clusterImage(): Promise<OperatorImage> {
   const archive = process.env['VFIO_E2E_IMAGE'] ?? '';
-  if (!existsSync(archive)) throw new LabError('VFIO_E2E_IMAGE names no archive.');
-  return { archive, repository: 'lab.local/vfio-operator', tag: 'dev' };
+  if (archive === '') return operatorImage();
+  if (!existsSync(archive)) throw new LabError(`VFIO_E2E_IMAGE names ${archive}, which is not there.`);
+  say(`${archive} is the operator's image, by VFIO_E2E_IMAGE`);
+  return { archive, repository: 'lab.local/vfio-operator', tag: 'e2e' };
 }

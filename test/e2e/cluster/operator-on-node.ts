@@ -7,8 +7,8 @@ import { startControlPlane } from './control-plane.ts';
 import type { ControlPlane } from './control-plane.ts';
 import { startNode } from './node.ts';
 import type { Node, NodeOptions } from './node.ts';
-import { operatorImage } from './operator-image.ts';
-import type { OperatorImage } from './operator-image.ts';
+import { clusterImage } from './operator-image.ts';
+import type { OperatorImage } from '../image/operator-image.ts';
 import { eventually, installOperator, NAMESPACE } from './operator.ts';
 import type { Values } from './operator.ts';
 
@@ -38,7 +38,7 @@ export const NODE = 'lab1';
 
 /** Starts it all; ends it all when something does not come up. */
 export async function startOperatorOnNode(options: OperatorOnNodeOptions = {}): Promise<OperatorOnNode> {
-  const image = await operatorImage();
+  const image = await clusterImage();
   const cluster = await startControlPlane({ controllerManager: true, scheduler: true, crds: false, nodes: [NODE] });
   let node: Node | undefined;
   try {
@@ -69,9 +69,10 @@ function joined(cluster: ControlPlane, node: Node, image: OperatorImage, values:
     const told = await cluster.tryKubectl(['get', 'pods,vfiopolicies,vfionodestates,events', '-A', '-o', 'wide']);
     const described = await cluster.tryKubectl(['describe', 'pods', '-n', NAMESPACE]);
     const logs = await node.guest
-      .run(`for f in /var/log/pods/${NAMESPACE}_*/*/*.log; do echo "== $f"; tail -n 20 $f | cut -c 1-600; done`)
+      .run(`for f in /var/log/pods/${NAMESPACE}_*/*/*.log; do echo "== $f"; tail -n 30 $f | cut -c 1-600; done`)
       .catch(String);
-    return [told.stdout, told.stderr, described.stdout, logs, await node.complaints()].join('\n');
+    const states = await cluster.tryKubectl(['get', 'vfiopolicies,vfionodestates', '-o', 'yaml']);
+    return [told.stdout, told.stderr, described.stdout, states.stdout, logs, await node.complaints()].join('\n');
   };
   return {
     cluster,

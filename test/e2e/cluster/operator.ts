@@ -117,13 +117,13 @@ export async function eventually<T>(
   fits: (answer: T) => boolean,
   options: { readonly seconds?: number; readonly explain?: () => Promise<string> } = {},
 ): Promise<T> {
-  const seconds = options.seconds ?? 90;
+  const seconds = options.seconds ?? 180;
   for (const deadline = Date.now() + seconds * 1000; ; await sleep(250)) {
     const answer = await read();
     if (fits(answer)) return answer;
     if (Date.now() > deadline) {
       const detail = `${JSON.stringify(answer, null, 1)}\n${(await options.explain?.()) ?? ''}`;
-      throw new LabError(`${seconds} s went by without ${what}.`, { detail });
+      throw new LabError(`${seconds} s went by without ${what}.\n${detail}`);
     }
   }
 }
