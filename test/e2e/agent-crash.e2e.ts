@@ -1,147 +1,210 @@
-// The agent killed between the kernel writes of a bind and of a release, at each kind of record its journal can end with, and started
-// again: the machine ends as planned, and a release leaves it as it was before the first of all.
+// The agent killed at the records of its journal, before and after the kernel write that a record announces, and started again: the
+// machine ends as it does without a kill, whatever was under way. And two agents at once: one writer.
 import { setTimeout as sleep } from 'node:timers/promises';
 import { tierKernels } from './support/tier-kernels.ts';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bootGuest } from './lab/boot.ts';
 import type { Guest } from './lab/guest.ts';
-import { policyDocument, program, startAgentInGuest } from './support/agent-in-guest.ts';
+import { policyDocument, program } from './support/agent-in-guest.ts';
 import type { AgentInGuest } from './support/agent-in-guest.ts';
 import {
   addressesOf,
   kernelComplaints,
-  onHost,
   onVfio,
   readDevices,
   readEventCount,
   readJournalInGuest,
 } from './support/devices-in-guest.ts';
-import { setTrap } from './support/trap-in-guest.ts';
+import { openKillSweep, sweep } from './support/kill-sweep.ts';
+import type { Change, KillSweep, MachineState } from './support/kill-sweep.ts';
 
-/** Where it dies, as a record of its journal; `first` and `second` are the group's functions. */
-type Point = (addresses: { readonly first: string; readonly second: string }) => string;
+const names = ['nic', 'pair0', 'pair1', 'faulty', 'igb'] as const;
 
 function step(kind: string, address: string): string {
   return `"type":"StepBegun".*"kind":"${kind}".*"address":"${address}"`;
 }
 
-const bindPoints: readonly (readonly [string, Point])[] = [
-  ['before its first write', () => '"type":"Begun".*"kind":"Bind"'],
-  ['before the first driver_override', ({ first }) => step('SetOverride', first)],
-  ['between driver_override and unbind', ({ first }) => step('Unbind', first)],
-  ['before the last bind', ({ second }) => step('Bind', second)],
-  ['once it is committed', () => '"type":"Committed"'],
-];
-const releasePoints: readonly (readonly [string, Point])[] = [
-  ['before its first write', () => '"type":"Begun".*"kind":"Release"'],
-  ['before the first driver_override is cleared', ({ first }) => step('SetOverride', first)],
-  ['between driver_override and unbind', ({ first }) => step('Unbind', first)],
-  ['before the last probe', ({ second }) => step('Probe', second)],
-  ['once it is committed', () => '"type":"Committed"'],
-];
-
-/** What every PCI device has: driver, driver_override, VFs. */
-function snapshot(guest: Guest): Promise<string> {
-  return guest.run(
-    'cd /sys/bus/pci/devices; for d in *; do echo $d $(basename $(readlink $d/driver || echo none)) $(cat $d/driver_override) $(cat $d/sriov_numvfs 2>/dev/null); done',
-  );
-}
-
 describe.each(tierKernels)('kernel %s', (kernel) => {
   let guest: Guest;
-  let agent: AgentInGuest;
-  let pair: { readonly pair0: string; readonly pair1: string };
-  let original: string;
+  let kills: KillSweep;
+  let at: Readonly<Record<(typeof names)[number], string>>;
+  let original: MachineState;
 
   beforeAll(async () => {
-    guest = await bootGuest({ kernel, topology: 'small' });
-    pair = await addressesOf(guest, ['pair0', 'pair1']);
-    original = await snapshot(guest);
-    agent = await startAgentInGuest(guest);
+    guest = await bootGuest({ kernel });
+    at = await addressesOf(guest, names);
+    kills = await openKillSweep(guest);
+    original = await kills.state();
   });
-  afterAll(async () => guest?.shutdown());
-
-  const policy = (): object => ({
-    devices: [{ addresses: [pair.pair0] }],
-    iommuGroup: 'BindCompanions',
+  afterAll(async () => {
+    for (const [name, count] of kills?.kills ?? []) process.stderr.write(`${kernel}: ${name}: ${count} kills\n`);
+    await guest?.shutdown();
   });
 
-  /** Lets `change` begin a transaction, and the agent die at `point` of it. What it was at is left in the journal. */
-  const dieAt = async (point: Point, change: () => Promise<void>): Promise<void> => {
-    const trap = await setTrap(guest, agent, 'SIGKILL', point({ first: pair.pair0, second: pair.pair1 }));
-    await change();
-    await trap.sprung();
-    expect((await agent.process.ended).signal).toBe('SIGKILL');
-  };
+  /** A policy comes, or changes; its devices end on VFIO. */
+  const put = (
+    name: string,
+    policy: string,
+    spec: () => object,
+    bound: () => readonly string[],
+    unload = '',
+  ): Change => ({
+    name,
+    make: (agent) => agent.putPolicy(policy, spec()),
+    finished: (agent, since) =>
+      agent.waitForDecisions(Object.fromEntries(bound().map((address) => [address, 'Bound'] as const)), since),
+    ...(unload === '' ? {} : { before: `rmmod ${unload} 2>/dev/null || true` }),
+  });
+  const remove = (name: string, policy: string, devices: () => readonly string[]): Change => ({
+    name,
+    make: (agent) => agent.removePolicy(policy),
+    finished: (agent, since) =>
+      agent.waitForDecisions(Object.fromEntries(devices().map((address) => [address, 'None'] as const)), since),
+  });
+  const virtualFunctions = (): readonly string[] => [
+    at.igb.replace(/00\.0$/, '10.0'),
+    at.igb.replace(/00\.0$/, '10.2'),
+  ];
 
-  /** Waits until the journal says that all is settled and `entries` devices are ours. */
-  const settled = async (entries: number): Promise<void> => {
-    for (const deadline = Date.now() + 60_000; ; await sleep(300)) {
-      const journal = await readJournalInGuest(guest);
-      if (journal.open.size === 0 && journal.entries.size === entries) return;
-      if (Date.now() > deadline)
-        expect({ open: [...journal.open.values()], entries: journal.entries }).toBe(`${entries} settled`);
-    }
-  };
-
-  /** Starts the next agent; resolves once it has taken the journal over (it writes it anew). */
-  const again = async (): Promise<void> => {
-    const inode = (): Promise<string> => guest.run(`ls -i ${agent.state}/journal`);
-    const before = await inode();
-    agent = await startAgentInGuest(guest);
-    for (const deadline = Date.now() + 30_000; (await inode()) === before; await sleep(100))
-      if (Date.now() > deadline) throw new Error('the next agent has not taken the journal over in 30 s');
-  };
-
-  const cycles = bindPoints.map(([bindWhen, bindPoint], index) => {
-    const [releaseWhen, releasePoint] = releasePoints[index] ?? [bindWhen, bindPoint];
-    return { bindWhen, bindPoint, releaseWhen, releasePoint };
+  test('a bind that loads its module, and the release', async () => {
+    await sweep(
+      kills,
+      put(
+        'bind',
+        'nic',
+        () => ({ devices: [{ addresses: [at.nic] }] }),
+        () => [at.nic],
+        'e1000e_vfio_pci',
+      ),
+      remove('release', 'nic', () => [at.nic]),
+      { there: 5, back: 5 },
+    );
+    expect(await kills.state()).toEqual(original);
   });
 
-  test.each(cycles)(
-    'killed in a bind $bindWhen, and in the release $releaseWhen',
-    async ({ bindWhen, bindPoint, releaseWhen, releasePoint }) => {
-      await dieAt(bindPoint, () => agent.putPolicy('pair', policy()));
-      expect((await readJournalInGuest(guest)).open.size).toBe(bindWhen.startsWith('once') ? 0 : 1);
-      await again();
-      await settled(2);
-      const bound = await readDevices(guest, pair);
-      expect(bound).toMatchObject({ pair0: onVfio('e1000e-vfio'), pair1: onVfio('e1000e-vfio') });
+  test('a bind with companions, and their release', async () => {
+    const pair = (): readonly string[] => [at.pair0, at.pair1];
+    await sweep(
+      kills,
+      put('companions', 'pair', () => ({ devices: [{ addresses: [at.pair0] }], iommuGroup: 'BindCompanions' }), pair),
+      remove('release of companions', 'pair', pair),
+      { there: 5, back: 0 },
+    );
+    expect(await kills.state()).toEqual(original);
+  });
 
-      await dieAt(releasePoint, () => agent.removePolicy('pair'));
-      expect((await readJournalInGuest(guest)).open.size).toBe(releaseWhen.startsWith('once') ? 0 : 1);
-      await again();
-      await settled(0);
-      expect(await readDevices(guest, pair)).toMatchObject({ pair0: onHost('e1000e'), pair1: onHost('e1000e') });
-      expect(await snapshot(guest)).toBe(original);
-    },
-  );
+  test('a bind whose probe fails, and its roll back', async () => {
+    const failed = (agent: AgentInGuest, since = 0): Promise<unknown> =>
+      agent.waitForDecisions({ [at.faulty]: 'Failed' }, since);
+    await sweep(
+      kills,
+      {
+        ...put(
+          'failing probe',
+          'faulty',
+          () => ({ devices: [{ addresses: [at.faulty] }] }),
+          () => [],
+          'faulty_vfio_pci',
+        ),
+        finished: failed,
+        again: failed,
+      },
+      remove('giving up on it', 'faulty', () => [at.faulty]),
+      { there: 5, back: 0 },
+    );
+    expect(await kills.state()).toEqual(original);
+  });
+
+  test('virtual functions made, and removed', async () => {
+    const all = (): readonly string[] => [at.igb, ...virtualFunctions()];
+    await sweep(
+      kills,
+      put(
+        'VF creation',
+        'igb',
+        () => ({ devices: [{ addresses: [at.igb] }], sriov: { virtualFunctions: 2 } }),
+        all,
+        'igbvf_vfio_pci',
+      ),
+      remove('VF removal', 'igb', all),
+      { there: 5, back: 2 },
+    );
+    expect(await kills.state()).toEqual(original);
+  });
+
+  test('a policy that changes the driver, there and back', async () => {
+    const spec = { devices: [{ addresses: [at.nic] }] };
+    await kills.agent.putPolicy('nic', spec);
+    await kills.agent.waitForDecisions({ [at.nic]: 'Bound' });
+    expect(await readDevices(guest, { nic: at.nic })).toMatchObject({ nic: onVfio('e1000e-vfio') });
+    const onDriver = (driver: string, change: Change): Change => ({
+      ...change,
+      async finished() {
+        for (const deadline = Date.now() + 180_000; Date.now() < deadline; await sleep(100)) {
+          const { nic } = await readDevices(guest, { nic: at.nic });
+          if (nic.driver === driver && (await readJournalInGuest(guest)).open.size === 0) return;
+        }
+        throw new Error(`${at.nic} has not come to ${driver} in 180 s`);
+      },
+    });
+    await sweep(
+      kills,
+      onDriver(
+        'vfio-pci',
+        put(
+          'driver change',
+          'nic',
+          () => ({ ...spec, driver: { name: 'vfio-pci' } }),
+          () => [at.nic],
+          'vfio_pci',
+        ),
+      ),
+      onDriver(
+        'e1000e-vfio',
+        put(
+          'driver change back',
+          'nic',
+          () => spec,
+          () => [at.nic],
+        ),
+      ),
+      { there: 3, back: 2 },
+    );
+    await kills.agent.removePolicy('nic');
+    for (const deadline = Date.now() + 180_000; (await kills.state()).join() !== original.join(); await sleep(200))
+      if (Date.now() > deadline) expect(await kills.state()).toEqual(original);
+  });
 
   test('a bind is undone by an agent that dies over it, and by the next', async () => {
-    await dieAt(
-      ({ second }) => step('Bind', second),
-      () => agent.putPolicy('pair', policy()),
+    const settled = async (entries: number): Promise<void> => {
+      for (const deadline = Date.now() + 180_000; ; await sleep(300)) {
+        const journal = await readJournalInGuest(guest);
+        if (journal.open.size === 0 && journal.entries.size === entries) return;
+        if (Date.now() > deadline) expect([...journal.open.values()]).toBe(`${entries} settled`);
+      }
+    };
+    const pair = { pair0: at.pair0, pair1: at.pair1 };
+    await kills.dieOnce(step('Bind', at.pair1), (agent) =>
+      agent.putPolicy('pair', { devices: [{ addresses: [at.pair0] }], iommuGroup: 'BindCompanions' }),
     );
-    agent = await startAgentInGuest(guest);
-    const trap = await setTrap(guest, agent, 'SIGKILL', '"type":"StepBegun".*"direction":"Back".*"kind":"Bind"');
-    await trap.sprung();
-    expect((await readJournalInGuest(guest)).open.size).toBe(1);
-    await again();
+    await kills.dieOnce('"type":"StepBegun".*"direction":"Back".*"kind":"Bind"', () => Promise.resolve());
     await settled(2);
     expect(await readDevices(guest, pair)).toMatchObject({
       pair0: onVfio('e1000e-vfio'),
       pair1: onVfio('e1000e-vfio'),
     });
-    await agent.removePolicy('pair');
+    await kills.agent.removePolicy('pair');
     await settled(0);
-    expect(await snapshot(guest)).toBe(original);
+    expect(await kills.state()).toEqual(original);
   });
 
   test('a second agent on the host leaves at once, says who is there, and writes nothing', async () => {
+    const { agent } = kills;
     const before = { events: await readEventCount(guest), state: await guest.run(`ls -il ${agent.state}`) };
     const policies = '/etc/other-policies';
     await guest.run(`mkdir -p ${policies}`);
-    await guest.createFile(`${policies}/pair.json`, JSON.stringify(policyDocument('pair', policy())));
+    const document = policyDocument('nic', { devices: [{ addresses: [at.nic] }] });
+    await guest.createFile(`${policies}/nic.json`, JSON.stringify(document));
     const start = (flags: string) =>
       guest.exec(`node ${program} agent --policies ${policies} --kubelet=none ${flags}`, { timeoutMs: 30_000 });
     const locked = await start('--listen 127.0.0.1:9809');
@@ -153,7 +216,7 @@ describe.each(tierKernels)('kernel %s', (kernel) => {
     expect(clash).toMatchObject({ code: 1, timedOut: false, stderr: '' });
     expect(clash.stdout).toContain('cannot listen on 127.0.0.1:9808 (EADDRINUSE): another agent may be running here');
     expect({ events: await readEventCount(guest), state: await guest.run(`ls -il ${agent.state}`) }).toEqual(before);
-    expect(await snapshot(guest)).toBe(original);
+    expect(await kills.state()).toEqual(original);
   });
 
   test('and the kernel has nothing to complain of', async () => {

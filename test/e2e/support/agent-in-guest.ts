@@ -12,8 +12,8 @@ import { LabError } from '../lab/lab-error.ts';
 export const program =
   process.env['VFIO_E2E_PROGRAM'] ?? fileURLToPath(new URL('../../../dist/main.mjs', import.meta.url));
 
-/** Milliseconds a wait lasts at most; under emulation a pass with module loads takes several seconds. */
-const patience = 60_000;
+/** Milliseconds a wait lasts at most; under emulation a pass with module loads takes several seconds, on a machine with much else to do half a minute. */
+const patience = 180_000;
 
 export interface AgentOptions {
   /** Directory in the guest, made when absent unless `makePolicies` is false. */

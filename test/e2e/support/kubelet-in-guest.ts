@@ -54,7 +54,7 @@ export async function startKubeletInGuest(guest: Guest): Promise<KubeletInGuest>
     start: async () => void (await ask({ command: 'start' })),
     stop: async () => void (await ask({ command: 'stop' })),
     listing,
-    async waitForListing(what, fits, within = 60_000) {
+    async waitForListing(what, fits, within = 180_000) {
       // What has been told by itself comes first: only that tells when it came.
       for (const deadline = Date.now() + within; ; await sleep(5)) {
         const last = lastEvent(child);
@@ -80,7 +80,7 @@ function requester(child: GuestProcess): (request: KubeletRequest) => Promise<Ti
     const id = (asked += 1);
     await child.input(`${JSON.stringify({ ...request, id })}\n`);
     const marker = new RegExp(`^\\{"id":${id},.*\\}$`, 'm');
-    await child.waitFor(marker, 60_000);
+    await child.waitFor(marker, 180_000);
     const answer = JSON.parse(marker.exec(child.stdout())?.[0] ?? '{}') as Timed<unknown> & { readonly error?: string };
     if (answer.error !== undefined) throw new LabError(answer.error);
     return answer;

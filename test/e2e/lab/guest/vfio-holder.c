@@ -4,6 +4,8 @@
  *   vfio-holder device GROUP ADDRESS   opens /dev/vfio/GROUP, attaches it to a container with the type 1 IOMMU and
  *                                      opens the device
  *   vfio-holder yield GROUP ADDRESS    the same, and exits as soon as the kernel asks for the device back
+ *   vfio-holder map GROUP ADDRESS      maps a region of the device and closes every file of it: still in use, and not to
+ *                                      be seen below /proc/PID/fd
  *   vfio-holder group GROUP            opens the group alone
  * Prints "holding" when it has it, "released" when it lets go; ends on SIGTERM, SIGINT or the end of its stdin.
  */
@@ -18,6 +20,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 static void fail(const char *what)
@@ -69,6 +72,20 @@ static int request_event(int device)
 	return irq.fd;
 }
 
+/* Maps the first region that can be mapped; the mapping keeps the device open without a file. */
+static void map_region(int device)
+{
+	for (unsigned int index = VFIO_PCI_BAR0_REGION_INDEX; index <= VFIO_PCI_BAR5_REGION_INDEX; index++) {
+		struct vfio_region_info info = { .argsz = sizeof(info), .index = index };
+
+		if (ioctl(device, VFIO_DEVICE_GET_REGION_INFO, &info) < 0 || !(info.flags & VFIO_REGION_INFO_FLAG_MMAP))
+			continue;
+		if (mmap(NULL, sysconf(_SC_PAGESIZE), PROT_READ, MAP_SHARED, device, info.offset) != MAP_FAILED)
+			return;
+	}
+	fail("mmap");
+}
+
 static volatile sig_atomic_t told;
 
 static void tell(int signal)
@@ -80,12 +97,12 @@ int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = tell };
 	struct pollfd wait[2] = { { .fd = 0, .events = POLLIN }, { .fd = -1, .events = POLLIN } };
-	int with_device = argc == 4 && (!strcmp(argv[1], "device") || !strcmp(argv[1], "yield"));
+	int with_device = argc == 4 && (!strcmp(argv[1], "device") || !strcmp(argv[1], "yield") || !strcmp(argv[1], "map"));
 	int group;
 
 	setvbuf(stdout, NULL, _IONBF, 0);
 	if (!with_device && !(argc == 3 && !strcmp(argv[1], "group"))) {
-		puts("usage: vfio-holder device|yield GROUP ADDRESS, vfio-holder group GROUP");
+		puts("usage: vfio-holder device|yield|map GROUP ADDRESS, vfio-holder group GROUP");
 		return 2;
 	}
 	sigaction(SIGTERM, &action, NULL);
@@ -96,6 +113,12 @@ int main(int argc, char **argv)
 
 		if (!strcmp(argv[1], "yield"))
 			wait[1].fd = request_event(device);
+		if (!strcmp(argv[1], "map")) {
+			map_region(device);
+			/* The container, the group and the device, which are all that is open besides the standard three. */
+			for (int fd = 3; fd <= device || fd <= group + 2; fd++)
+				close(fd);
+		}
 	}
 	puts("holding");
 	while (!told && !(wait[0].revents & (POLLHUP | POLLIN)) && !(wait[1].revents & POLLIN))
