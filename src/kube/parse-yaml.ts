@@ -1,0 +1,8 @@
+// YAML as plain data. A module of its own, so that the library is loaded only with the first kubeconfig: it is CommonJS, and bundled, an
+// `import()` of it would have its functions under `default` alone.
+import { parse } from 'yaml';
+
+/** The first document's value; throws what the library throws. */
+export function parseYaml(text: string): unknown {
+  return parse(text) as unknown;
+}
