@@ -156,13 +156,13 @@ export function boxPod(name: string, script: string, limits: Readonly<Record<str
 
 /**
  * Prints what the container got, then opens every device of its environment as a virtual machine does, holding it until the end. The shell's
- * own environment lacks variables with hyphens, so it reads the one it was started with.
+ * own environment lacks variables with hyphens, so it reads the one that the container was started with.
  */
 export const HOLD_DEVICES = [
-  "tr '\\0' '\\n' < /proc/$$/environ | grep ^PCI_RESOURCE_",
+  "tr '\\0' '\\n' < /proc/1/environ | grep ^PCI_RESOURCE_",
   'for n in /dev/vfio/*; do echo "node $n"; done',
   'group=$(ls /dev/vfio | grep -v vfio | sed -n 1p)',
-  "address=$(tr '\\0' '\\n' < /proc/$$/environ | sed -n 's/^PCI_RESOURCE_[^=]*=//p' | sed 's/,.*//')",
+  "address=$(tr '\\0' '\\n' < /proc/1/environ | sed -n 's/^PCI_RESOURCE_[^=]*=//p' | sed 's/,.*//')",
   'exec vfio-holder device $group $address',
 ].join('\n');
 
@@ -178,5 +178,5 @@ export interface HeldDevice {
 export function parseHeldDevice(log: string): HeldDevice {
   const [, variable = '', address = ''] = /^(PCI_RESOURCE_[^=]*)=(\S*)$/m.exec(log) ?? [];
   const nodes = [...log.matchAll(/^node \/dev\/vfio\/(\S+)$/gm)].map((match) => match[1] ?? '').sort();
-  return { address, variable, nodes, holding: log.includes('holding') };
+  return { address, variable, nodes, holding: /^holding$/m.test(log) };
 }
