@@ -35,11 +35,13 @@ export interface KubeletFaults {
   register: GrpcError | null;
   /** Thrown by every call of PodResources; null: none. */
   podResources: GrpcError | null;
+  /** Milliseconds before every answer of Register and PodResources. */
+  late: number;
 }
 
 /** The simulated kubelet. */
 export class KubeletStandIn {
-  readonly faults: KubeletFaults = { register: null, podResources: null };
+  readonly faults: KubeletFaults = { register: null, podResources: null, late: 0 };
   readonly #ports: { readonly grpc: Grpc; readonly files: Files; readonly clock: Clock };
   readonly #options: KubeletStandInOptions;
   readonly #pods = new Map<string, Pod>();
@@ -73,13 +75,15 @@ export class KubeletStandIn {
         podResourcesRoutes(
           manager,
           () => [...this.#pods.values()].filter((pod) => pod.phase !== 'Failed'),
-          () => {
+          async () => {
+            await this.#dawdle(clock);
             if (this.faults.podResources !== null) throw this.faults.podResources;
           },
         ),
       ),
       await grpc.serve(`${directory}/kubelet.sock`, [
         answer(registration.register, async (request) => {
+          await this.#dawdle(clock);
           await this.#register(manager, request);
           return {};
         }),
@@ -101,6 +105,11 @@ export class KubeletStandIn {
     this.#manager = null;
     await Promise.all(this.#servers.map((server) => server.close(0)));
     this.#servers = [];
+  }
+
+  async #dawdle(clock: Clock): Promise<void> {
+    const { late } = this.faults;
+    if (late > 0) await new Promise<void>((resolve) => void clock.after(late, resolve));
   }
 
   async restart(): Promise<void> {

@@ -131,6 +131,7 @@ function createMachine({ spec, clock }: SimulatedKernelOptions): Machine {
     rescanLock: createLock(),
     probeFaults: new Map(),
     hangingModules: new Set(),
+    virtualFunctionFaults: new Map(),
     modulesDisabled: false,
     mounts: [],
     swaps: [],

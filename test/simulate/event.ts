@@ -8,7 +8,8 @@ export const eventKinds = {
   setPolicy: 10,
   removePolicy: 5,
   breakPolicy: 2,
-  hidePolicies: 2,
+  hidePolicies: 3,
+  disturbApi: 8,
   createPod: 14,
   deletePod: 5,
   restartContainer: 4,
@@ -27,6 +28,8 @@ export const eventKinds = {
   failWrites: 4,
   failModprobe: 2,
   hangModprobe: 2,
+  lieModprobe: 2,
+  failVirtualFunctions: 3,
   unplug: 3,
   replug: 4,
   replugElsewhere: 2,
@@ -42,6 +45,8 @@ export const eventKinds = {
   staleAllocate: 2,
   failPodResources: 2,
   failRegister: 1,
+  slowKubelet: 2,
+  secondAgent: 2,
   jumpClock: 2,
   unbindByHand: 2,
   bindByHand: 2,
@@ -63,6 +68,9 @@ export interface SimulatedEvent {
 
 const armable = new Set<EventKind>(['kill', 'mount', 'route', 'openByForeigner', 'unplug', 'setPolicy', 'powerCut']);
 const always = new Set<EventKind>(['wait', 'setPolicy', 'createPod', 'deletePod', 'kill', 'openByForeigner']);
+
+/** Events in a history, unless told. About a third finds nothing that it could be done to. */
+export const eventsPerHistory = 150;
 
 /** The events of a seed. */
 export function generateEvents(seed: number, count: number): readonly SimulatedEvent[] {

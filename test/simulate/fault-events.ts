@@ -1,8 +1,10 @@
 // What fails for a while and then works again: disk, sources of proof, policy directory, probes, modprobe, kernel writes, kubelet's
 // services; and the wall clock, which jumps.
 import { GrpcError } from '../../src/kubelet/ports.ts';
+import { clusterPatience } from './cluster.ts';
+import type { Cluster } from './cluster.ts';
 import type { SimulatedEvent } from './event.ts';
-import { policyDirectory, stateDirectory } from './world.ts';
+import { policyDirectory, stateDirectory } from './places.ts';
 import type { World } from './world.ts';
 
 const proofSources = [
@@ -21,6 +23,8 @@ const vfioModuleNames = ['vfio_pci', 'mlx5_vfio_pci', 'nvgrace_gpu_vfio_pci', 'e
 /** The faults of one world. */
 export class Faults {
   private readonly world: World;
+  /** Disturbances of the API server that last. */
+  private disturbing = 0;
 
   constructor(world: World) {
     this.world = world;
@@ -30,14 +34,19 @@ export class Faults {
   end(): void {
     const { world } = this;
     world.fileFaults.clear();
-    world.watch.policiesSince = world.clock.monotonic();
+    this.disturbing = 0;
+    world.cluster?.heal();
+    world.watch.policiesShown(world.cluster === null ? 0 : clusterPatience);
     world.failingWrites = null;
     world.failingModprobe = false;
+    world.lyingModprobe = null;
+    world.kubelet.faults.late = 0;
     world.kubelet.faults.podResources = null;
     world.kubelet.faults.register = null;
     for (const address of world.machine.addresses) {
       world.kernel.control.failProbe(address, null);
       world.kernel.control.failProbe(address, null, 'vfio-pci');
+      world.kernel.control.failVirtualFunctions(address, null);
     }
     this.endHangs();
   }
@@ -60,14 +69,19 @@ export class Faults {
       });
     };
     switch (event.kind) {
+      case 'disturbApi':
+        if (world.cluster === null) return null;
+        return this.disturbCluster(world.cluster, event, (cluster) => cluster.disturb(event), fault);
       case 'hidePolicies':
+        if (world.cluster !== null)
+          return this.disturbCluster(world.cluster, event, (cluster) => cluster.hide(event), fault);
         watch.policiesSince = Number.POSITIVE_INFINITY;
         world.fileFaults.set('policies', (operation, path) =>
           path === policyDirectory && operation === 'scandir' ? (event.what < 0.5 ? 'EACCES' : 'ENOENT') : null,
         );
         fault('the policies are hidden', 60, () => {
           world.fileFaults.delete('policies');
-          watch.policiesSince = world.clock.monotonic();
+          watch.policiesShown(0);
         });
         return '';
       case 'fillDisk':
@@ -104,6 +118,23 @@ export class Faults {
         world.failingModprobe = true;
         fault('modprobe fails', 20, () => (world.failingModprobe = false));
         return '';
+      case 'lieModprobe':
+        world.lyingModprobe = event.what < 0.5 ? 'nothing' : 'e1000e_vfio_pci';
+        fault('modprobe lies', 20, () => (world.lyingModprobe = null));
+        return world.lyingModprobe;
+      case 'failVirtualFunctions': {
+        const address = some(capable(world));
+        if (address === null) return null;
+        const errno = event.what < 0.5 ? 'EIO' : null;
+        control.failVirtualFunctions(address, { made: Math.floor(event.how * 3), errno });
+        watch.disturbances += 1;
+        fault(`making VFs of ${address} fails`, 40, () => control.failVirtualFunctions(address, null));
+        return `${address} ${errno ?? 'in silence'}`;
+      }
+      case 'slowKubelet':
+        kubelet.faults.late = Math.floor(event.what * 20_000);
+        fault('kubelet is slow', 40, () => (kubelet.faults.late = 0));
+        return `${kubelet.faults.late} ms`;
       case 'hangModprobe': {
         const module = some(vfioModuleNames);
         if (module === null) return null;
@@ -141,4 +172,28 @@ export class Faults {
         return null;
     }
   }
+
+  private disturbCluster(
+    cluster: Cluster,
+    event: SimulatedEvent,
+    disturb: (cluster: Cluster) => string,
+    fault: (name: string, seconds: number, end: () => void) => void,
+  ): string {
+    const { watch } = this.world;
+    this.disturbing += 1;
+    watch.policiesSince = Number.POSITIVE_INFINITY;
+    const what = disturb(cluster);
+    fault('the trouble with the API server', 60, () => {
+      this.disturbing = Math.max(0, this.disturbing - 1);
+      if (this.disturbing > 0) return;
+      cluster.heal();
+      watch.policiesShown(clusterPatience);
+    });
+    return what;
+  }
+}
+
+/** Devices that can make VFs. */
+function capable(world: World): readonly string[] {
+  return Object.keys(world.kernel.control.snapshot().virtualFunctions);
 }

@@ -155,6 +155,56 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       },
     },
   },
+  twoWriters: {
+    wrong: 'whoever has the lock of the host is taken to have given it back',
+    from: 1,
+    mutation: {
+      files: (files) => ({
+        ...files,
+        readText: (path, maxBytes) => (/\/lock\.\d+$/.test(path) ? 'given back' : files.readText(path, maxBytes)),
+      }),
+    },
+  },
+  companionAdvertised: {
+    wrong: 'companions of a group are offered like what was selected',
+    from: 1,
+    mutation: {
+      kubelet: (kubelet) => ({
+        offer: (pools) =>
+          kubelet.offer(
+            pools.map((pool) => ({
+              ...pool,
+              devices: pool.devices.flatMap((device) => [
+                device,
+                ...device.functions
+                  .filter(({ selected }) => !selected)
+                  .map(({ address }) => ({ ...device, id: address })),
+              ]),
+            })),
+          ),
+        readUse: () => kubelet.readUse(),
+        get resources() {
+          return kubelet.resources;
+        },
+        stop: () => kubelet.stop(),
+      }),
+    },
+  },
+  failureUnheard: {
+    wrong: 'a write that failed is taken for one that succeeded',
+    from: 1,
+    mutation: {
+      worker: (worker) =>
+        withLease(worker, (lease) => ({
+          worker: lease.worker,
+          write: async (path, text, deadline) => {
+            const outcome = await lease.write(path, text, deadline);
+            return outcome.outcome === 'Failed' ? { outcome: 'Written' } : outcome;
+          },
+          release: () => lease.release(),
+        })),
+    },
+  },
   foreignIsFree: {
     wrong: 'a driver_override that somebody else set is not seen',
     from: 5,

@@ -5,10 +5,10 @@ import { Faults } from './fault-events.ts';
 import { Hands } from './hands.ts';
 import { Hardware } from './hardware-events.ts';
 import { Pods } from './pods.ts';
-import { policyTemplates, policyText } from './policy-templates.ts';
+import { policyTemplates } from './policy-templates.ts';
 import { isVfio, membersOf } from './watch.ts';
 import type { Use } from './watch.ts';
-import { pluginDirectory, policyDirectory, stateDirectory } from './world.ts';
+import { pluginDirectory, stateDirectory } from './places.ts';
 import type { World } from './world.ts';
 
 /** What performs events on one world. */
@@ -91,15 +91,13 @@ export class Stage {
       case 'removePolicy': {
         const name = some([...watch.policies]);
         if (name === null) return;
-        files.drop(`${policyDirectory}/${name}.yaml`);
-        watch.policies.delete(name);
-        watch.policiesMoved();
+        world.removePolicy(name);
         return this.done(event, name);
       }
       case 'breakPolicy': {
         const name = some([...watch.policies]);
         if (name === null) return;
-        files.put(`${policyDirectory}/${name}.yaml`, event.what < 0.5 ? 'spec: [' : '{"kind": "VfioPolicy"}');
+        world.spoilPolicy(name, event.what);
         return this.done(event, name);
       }
       case 'createPod': {
@@ -181,6 +179,7 @@ export class Stage {
       case 'unroute':
         return this.tell(event, this.hardware.perform(event));
       case 'hidePolicies':
+      case 'disturbApi':
       case 'fillDisk':
       case 'readOnlyDisk':
       case 'failProbe':
@@ -189,6 +188,9 @@ export class Stage {
       case 'failWrites':
       case 'failModprobe':
       case 'hangModprobe':
+      case 'lieModprobe':
+      case 'failVirtualFunctions':
+      case 'slowKubelet':
       case 'hideProof':
       case 'failPodResources':
       case 'failRegister':
@@ -218,6 +220,10 @@ export class Stage {
         this.done(event, `${id} of ${resource ?? ''}`);
         return this.askStale(socket, id);
       }
+      case 'secondAgent':
+        if (!world.agentRuns || world.life?.agent === null) return;
+        this.done(event, '');
+        return world.startSecond();
       case 'unbindByHand':
       case 'bindByHand':
       case 'overrideByHand': {
@@ -233,13 +239,10 @@ export class Stage {
   }
 
   private setPolicy(name: string, fraction: number): void {
-    const { files, watch } = this.world;
     const versions = policyTemplates[name] ?? [];
     const spec = versions[Math.floor(fraction * versions.length)];
     if (spec === undefined) return;
-    files.put(`${policyDirectory}/${name}.yaml`, policyText(name, spec));
-    watch.policies.add(name);
-    watch.policiesMoved();
+    this.world.setPolicy(name, spec);
   }
 
   private closeForeigner(at: number): void {
@@ -254,6 +257,7 @@ export class Stage {
     const { world } = this;
     const { watch } = world;
     world.endLife('the machine went down', event.how * 10_000);
+    world.endSeconds();
     this.faults.endHangs();
     this.pods.allDown();
     this.foreigners.splice(0);

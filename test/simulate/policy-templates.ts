@@ -1,7 +1,9 @@
 // The policies that people write in a simulated history, as documents. They fit the kinds of devices that random nodes have.
 
+import type { JsonObject } from '../../src/simulation/api-server-merge.ts';
+
 /** A policy's `spec`, as in a file. */
-export type PolicySpec = Readonly<Record<string, unknown>>;
+export type PolicySpec = JsonObject;
 
 const classes = [{ class: '02' }, { class: '0108' }, { class: '03' }, { class: '00' }];
 const resource = (name: string, unit: string): PolicySpec => ({ name: `sim.example/${name}`, unit });
@@ -49,12 +51,7 @@ export const policyTemplates: Readonly<Record<string, readonly PolicySpec[]>> = 
   ],
 };
 
-/** The file's text. */
-export function policyText(name: string, spec: PolicySpec): string {
-  return JSON.stringify({
-    apiVersion: 'vfio-operator.dev/v1alpha1',
-    kind: 'VfioPolicy',
-    metadata: { name },
-    spec,
-  });
+/** The whole document. */
+export function policyDocument(name: string, spec: PolicySpec): JsonObject {
+  return { apiVersion: 'vfio-operator.dev/v1alpha1', kind: 'VfioPolicy', metadata: { name }, spec };
 }

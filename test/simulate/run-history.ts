@@ -1,9 +1,10 @@
 // Lives one history: the events, then calm, then the end. Calm means that every fault is over; within a bounded time the agent must
 // settle and write nothing more. Then all policies go, and the machine must be as if nobody had ever been there.
 import type { Decision } from '../../src/domain/decision.ts';
-import { generateEvents } from './event.ts';
+import { eventsPerHistory, generateEvents } from './event.ts';
 import type { SimulatedEvent } from './event.ts';
 import type { Mutation } from './mutation.ts';
+import { clusterPatience } from './cluster.ts';
 import { Stage } from './perform-event.ts';
 import { createTally } from './tally.ts';
 import type { Tally } from './tally.ts';
@@ -27,8 +28,6 @@ export interface HistoryOptions {
   readonly tell?: (line: string) => void;
 }
 
-/** Events in a history, unless told. */
-export const eventsPerHistory = 150;
 const settleLimit = 1_800_000;
 
 /** Runs it. */
@@ -57,13 +56,17 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
   tally.add('policies', policies);
 
   world.say('calm: every fault is over');
+  world.endSeconds();
   await stage.calm();
-  // A policy directory that was hidden is looked at every 10 s.
-  await clock.advance(15_000);
+  // A policy directory that was hidden is looked at every 10 s; an API server that was away is asked again later.
+  await clock.advance(world.cluster === null ? 15_000 : clusterPatience);
   if (!(await settle(world))) watch.violate(`it does not settle: ${unsettled(world).join('; ')}`);
   if (failed()) return result();
   const before = watch.writes;
-  await clock.advance(65_000);
+  world.cluster?.takeWrites();
+  await clock.advance(35_000);
+  const told = waiting(world).length === 0 ? (world.cluster?.takeWrites() ?? []) : [];
+  if (told.length > 0) watch.violate(`it tells the API server though nothing changes: ${told.join(', ')}`);
   if (watch.writes !== before && waiting(world).length === 0)
     watch.violate(`${watch.writes - before} writes after it had settled`);
   for (const problem of watch.explain(world.knownBoot)) watch.violate(problem);
@@ -71,10 +74,8 @@ export async function runHistory(options: HistoryOptions): Promise<HistoryResult
   if (failed()) return result();
 
   world.say('the end: no policies');
-  for (const name of watch.policies) world.files.drop(`/etc/vfio-operator/policies/${name}.yaml`);
-  watch.policies.clear();
-  watch.policiesMoved();
-  await clock.advance(5_000);
+  for (const name of watch.policies) world.removePolicy(name);
+  await clock.advance(world.cluster === null ? 5_000 : 15_000);
   if (!(await settle(world))) watch.violate(`it does not settle without policies: ${unsettled(world).join('; ')}`);
   for (const problem of leftBehind(world)) watch.violate(problem);
   watch.check();
@@ -139,6 +140,8 @@ function misadvertised(world: World): readonly string[] {
   const problems: string[] = [];
   for (const resource of world.kubelet.resources().keys()) {
     for (const { id, health } of world.kubelet.devices(resource) ?? []) {
+      if (!world.watch.isOffered(id, resource))
+        problems.push(`${id} of ${resource} is offered, and was never meant to be`);
       if (health === 'Healthy' && !world.watch.isBound(id))
         problems.push(`${id} of ${resource} is Healthy on ${snapshot.drivers[id] ?? 'no driver'}`);
     }

@@ -57,11 +57,20 @@ export function tapWorker(worker: KernelWorker, hear: WriteListener): KernelWork
   };
 }
 
+/** What is answered for a command in place of what it does; or the module that is loaded in its place, in silence. */
+export type CommandAnswer = CommandResult | { readonly runsInstead: string };
+
 /** Hears every command; what is answered for it is not run. */
-export function tapProcesses(processes: Processes, hear: (command: string) => CommandResult | null): Processes {
+export function tapProcesses(processes: Processes, hear: (command: string) => CommandAnswer | null): Processes {
   return {
     self: processes.self,
-    run: async (file, args, options) => hear([file, ...args].join(' ')) ?? processes.run(file, args, options),
+    run: async (file, args, options) => {
+      const heard = hear([file, ...args].join(' '));
+      if (heard === null) return processes.run(file, args, options);
+      if (!('runsInstead' in heard)) return heard;
+      await processes.run(file, [heard.runsInstead], options);
+      return { code: 0, stdout: '', stderr: '', timedOut: false };
+    },
   };
 }
 

@@ -99,7 +99,12 @@ export class Watch {
   /** The policy files were changed, or can be read again. */
   policiesMoved(): void {
     this.intents += 1;
-    if (Number.isFinite(this.policiesSince)) this.policiesSince = this.clock.monotonic();
+    if (Number.isFinite(this.policiesSince)) this.policiesSince = Math.max(this.policiesSince, this.clock.monotonic());
+  }
+
+  /** They can be read again; the agent may take so many milliseconds to try. */
+  policiesShown(patience: number): void {
+    this.policiesSince = this.clock.monotonic() + patience;
   }
 
   violate(what: string): void {
@@ -135,7 +140,7 @@ export class Watch {
 
   /** A new life knows nothing of the phases of the last. */
   onStart(): void {
-    if (Number.isFinite(this.policiesSince)) this.policiesSince = this.clock.monotonic();
+    if (Number.isFinite(this.policiesSince)) this.policiesSince = Math.max(this.policiesSince, this.clock.monotonic());
     this.phases.clear();
     this.passBegun = null;
     this.looks.clear();
@@ -170,7 +175,8 @@ export class Watch {
     if (write.action === 'unbind' && !isVfio(driver)) {
       for (const one of group) {
         const why = this.critical.get(one);
-        if (why !== undefined && told(why))
+        // What came into use in the moment of the write, and was taken, is lost to the host already.
+        if (why !== undefined && !isVfio(snapshot.drivers[one]) && told(why))
           this.violate(`${address} is taken from ${driver ?? 'no driver'} while ${one}: ${why.what}`);
       }
     }
@@ -237,6 +243,11 @@ export class Watch {
     const { drivers } = this.kernel.control.snapshot();
     if (isVfio(drivers[id])) return true;
     return [...this.ledger.entries.values()].some((entry) => entry.deviceId === id && isVfio(drivers[entry.address]));
+  }
+
+  /** Something was taken to be offered under this id. */
+  isOffered(id: string, resource: string): boolean {
+    return [...this.ledger.entries.values()].some((entry) => entry.deviceId === id && entry.resource === resource);
   }
 
   private stillWriting(group: readonly string[], pid: number): number | null {

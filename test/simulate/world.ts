@@ -1,14 +1,7 @@
 // One simulated node with all that is on it: kernel, disk, clock, kubelet, policy files, and the agent's real code, one life after the
 // other. Everything follows from one seed.
-import { openKubelet } from '../../src/agent/open-kubelet.ts';
-import { openPolicyDirectory } from '../../src/agent/policy-directory.ts';
-import { startAgent } from '../../src/agent/start-agent.ts';
-import type { Agent } from '../../src/agent/start-agent.ts';
-import { hostPaths } from '../../src/host/host-paths.ts';
-import { createHostObserver } from '../../src/host/observe-host.ts';
 import type { Grpc } from '../../src/kubelet/ports.ts';
-import { createAgentMetrics } from '../../src/runtime/agent-metrics.ts';
-import type { CommandResult, Files } from '../../src/runtime/ports.ts';
+import type { CommandResult } from '../../src/runtime/ports.ts';
 import type { DeviceSpec } from '../../src/simulation/kernel/spec.ts';
 import { KubeletStandIn } from '../../src/simulation/kubelet-stand-in.ts';
 import type { MemoryFiles } from '../../src/simulation/memory-files.ts';
@@ -19,33 +12,27 @@ import type { RandomNode } from '../../src/simulation/nodes/random-node.ts';
 import { createSeededRandom } from '../../src/simulation/seeded-random.ts';
 import type { SeededRandom } from '../../src/simulation/seeded-random.ts';
 import { settleByTick } from '../../src/simulation/settle-adapter.ts';
-import { createSimulatedDisks } from '../../src/simulation/simulated-disks.ts';
 import { createSimulatedKernel } from '../../src/simulation/simulated-kernel.ts';
-import type { AgentProcess, SimulatedKernel } from '../../src/simulation/simulated-kernel.ts';
+import type { SimulatedKernel } from '../../src/simulation/simulated-kernel.ts';
 import { createVirtualClock } from '../../src/simulation/virtual-clock.ts';
 import type { VirtualClock } from '../../src/simulation/virtual-clock.ts';
+import { Cluster } from './cluster.ts';
 import { createMortalGrpc } from './mortal-grpc.ts';
+import type { LifeOfProcess } from './mortal-grpc.ts';
 import type { Mutation } from './mutation.ts';
+import { policyDocument } from './policy-templates.ts';
+import type { PolicySpec } from './policy-templates.ts';
 import type { Tally } from './tally.ts';
-import { createTellingLogger, tapJournal, tapProcesses, tapWorker, tellRecord } from './taps.ts';
+import { tapJournal, tellRecord } from './taps.ts';
+import type { CommandAnswer } from './taps.ts';
+import { kubeletRoot, pluginDirectory, policyDirectory, stateDirectory } from './places.ts';
+import { startLife } from './start-life.ts';
+import type { Life } from './start-life.ts';
 import { Watch } from './watch.ts';
 
-export const stateDirectory = '/var/lib/vfio-operator';
-export const policyDirectory = '/etc/vfio-operator/policies';
-export const pluginDirectory = '/var/lib/kubelet/device-plugins';
-const kubeletRoot = '/var/lib/kubelet';
 const releases = ['6.1.0-56-amd64', '6.12.95-amd64', '6.18.15-amd64'];
 
 type FileFault = NonNullable<Parameters<MemoryFiles['setFault']>[0]>;
-
-/** One life of the agent. */
-interface Life {
-  readonly process: AgentProcess;
-  agent: Agent | null;
-  /** It ended by itself: a start that failed. */
-  failed: string | null;
-  end(): void;
-}
 
 /** Something that happens at a call of the agent's ports. */
 interface Armed {
@@ -72,6 +59,8 @@ export class World {
   readonly kubelet: KubeletStandIn;
   readonly watch: Watch;
   readonly tally: Tally;
+  /** Where policies come from; null: files of a directory. */
+  readonly cluster: Cluster | null;
   /** What sits in the slots now, by address. */
   readonly slots: Map<string, DeviceSpec>;
   /** File faults now, by name. */
@@ -79,16 +68,21 @@ export class World {
   /** Writes to the kernel that fail from now on. */
   failingWrites: { left: number; readonly errno: string } | null = null;
   failingModprobe = false;
+  /** modprobe says that it has loaded what it was asked for, and has loaded this. */
+  lyingModprobe: string | null = null;
   kubeletRuns = false;
   life: Life | null = null;
   restartAt = 0;
   passes = 0;
   /** The boot id as the agent's files say it. */
   knownBoot = '';
-  private writer = 0;
+  /** The process that makes the next write to the kernel. */
+  writer = 0;
+  private readonly seconds = new Set<() => void>();
   private readonly armed = new Set<Armed>();
-  private readonly mutation: Mutation;
-  private readonly tell: ((line: string) => void) | null;
+  readonly mutation: Mutation;
+  /** null: nobody listens. */
+  readonly tell: ((line: string) => void) | null;
 
   constructor({ seed, tally, mutation = {}, tell }: WorldOptions) {
     this.clock = createVirtualClock({ settle: settleByTick });
@@ -120,11 +114,35 @@ export class World {
       },
     );
     this.watch = new Watch(this.kernel, this.clock);
+    this.cluster = createSeededRandom(seed ^ 0xc1).chance(0.5) ? new Cluster(this.clock) : null;
     this.slots = new Map(this.machine.spec.devices.map((device) => [device.address, device]));
   }
 
   say(line: string): void {
     this.tell?.(`${String(this.clock.monotonic()).padStart(8)} ${line}`);
+  }
+
+  /** Somebody writes a policy. */
+  setPolicy(name: string, spec: PolicySpec): void {
+    if (this.cluster !== null) this.cluster.setPolicy(name, spec);
+    else this.files.put(`${policyDirectory}/${name}.yaml`, JSON.stringify(policyDocument(name, spec)));
+    this.watch.policies.add(name);
+    this.watch.policiesMoved();
+  }
+
+  /** Somebody deletes a policy. */
+  removePolicy(name: string): void {
+    if (this.cluster !== null) this.cluster.removePolicy(name);
+    else this.files.drop(`${policyDirectory}/${name}.yaml`);
+    this.watch.policies.delete(name);
+    this.watch.policiesMoved();
+  }
+
+  /** Somebody writes what is no policy: its last good version stays in force. */
+  spoilPolicy(name: string, fraction: number): void {
+    if (this.cluster !== null)
+      this.cluster.setPolicy(name, fraction < 0.5 ? { devices: [] } : { devices: [{ colour: 'red' }] });
+    else this.files.put(`${policyDirectory}/${name}.yaml`, fraction < 0.5 ? 'spec: [' : '{"kind": "VfioPolicy"}');
   }
 
   /** Lets something happen at the n-th call of the agent's ports from now. */
@@ -147,7 +165,31 @@ export class World {
     if (this.life !== null && !this.life.process.alive)
       this.endLife('it was killed', this.restartAt - this.clock.monotonic());
     if (this.life !== null || this.clock.monotonic() < this.restartAt) return;
+    this.watch.onStart();
     this.life = this.begin();
+  }
+
+  /** Somebody starts another agent beside the one that runs: it must find the host taken. */
+  startSecond(): void {
+    const { life } = this;
+    const second = this.begin();
+    const end = (): void => {
+      second.process.kill();
+      second.end();
+    };
+    this.clock.after(5_000, () => {
+      const both = life?.process.alive === true && life === this.life && second.agent !== null;
+      if (both) this.watch.violate('two agents have the lock of one host');
+      this.say(`the second agent is gone: ${second.failed ?? 'it runs'}`);
+      end();
+    });
+    this.seconds.add(end);
+  }
+
+  /** The machine went down, or the history is over: so are agents beside the one that runs. */
+  endSeconds(): void {
+    for (const end of this.seconds) end();
+    this.seconds.clear();
   }
 
   /** SIGKILL. */
@@ -163,7 +205,6 @@ export class World {
 
   private begin(): Life {
     this.tally.add('lives');
-    this.watch.onStart();
     const endings: (() => void)[] = [];
     const process = this.kernel.startAgent({
       fate: () => this.fateOfCall(),
@@ -171,11 +212,12 @@ export class World {
     });
     const life: Life = { process, agent: null, failed: null, end: () => endings.forEach((end) => end()) };
     this.say(`the agent starts, process ${process.processes.self.pid}`);
-    const mortal = createMortalGrpc(this.grpc, this.files, {
+    const ofProcess: LifeOfProcess = {
       isAlive: () => process.alive,
       fate: () => this.fateOfCall(),
       kill: () => process.kill(),
-    });
+    };
+    const mortal = createMortalGrpc(this.grpc, this.files, ofProcess);
     endings.push(() => mortal.end());
     const grpc = this.mutation.grpc?.(mortal.grpc) ?? mortal.grpc;
     const journaled = tapJournal(process.files, stateDirectory, (record) => {
@@ -183,107 +225,13 @@ export class World {
       if (this.tell !== null) this.say(`  journal ${tellRecord(record)}`);
     });
     const files = this.mutation.files?.(journaled) ?? journaled;
-    this.run(life, process, files, grpc).catch((error: unknown) => {
+    const onEnd = (end: () => void): void => void endings.push(end);
+    startLife(this, life, { process, files, grpc, ofProcess, onEnd }).catch((error: unknown) => {
       life.failed = error instanceof Error ? error.message : String(error);
       this.say(`the agent did not start: ${life.failed}`);
       this.tally.add('failedStarts');
     });
     return life;
-  }
-
-  private async run(life: Life, process: AgentProcess, files: Files, grpc: Grpc): Promise<void> {
-    const { clock, sockets } = process;
-    const tapped = tapWorker(process.worker, {
-      onBegin: (pid) => (this.writer = pid),
-      onEnd: (pid, stuck) => {
-        if (stuck) this.tally.add('stuckWrites');
-        else this.watch.onReturned(pid);
-      },
-    });
-    const worker = this.mutation.worker?.(tapped) ?? tapped;
-    const paths = hostPaths();
-    const disks = createSimulatedDisks(this.files);
-    const inner = createHostObserver({
-      files,
-      paths,
-      worker,
-      clock,
-      proofs: { disks, nodeAddresses: [], endpoints: [], ownAddresses: () => [] },
-      mayLoad: true,
-      readDeadline: 5_000,
-    });
-    const heard: typeof inner = {
-      get sources() {
-        return inner.sources;
-      },
-      observe: (request) => {
-        this.watch.onLook(request.alsoInterested ?? []);
-        return inner.observe(request);
-      },
-    };
-    const bootId = files.readText('/proc/sys/kernel/random/boot_id').trim();
-    this.knownBoot = bootId;
-    const logger = createTellingLogger(this.tell === null ? null : (line) => this.say(line));
-    const processes = tapProcesses(process.processes, (command) => this.onCommand(command));
-    const metrics = createAgentMetrics();
-    const random = this.random.fork();
-    life.agent = await startAgent({
-      machine: { files, clock, random, processes, sockets, worker, paths },
-      observer: this.mutation.observer?.(heard) ?? heard,
-      node: { name: 'node-1', labels: {} },
-      logger,
-      metrics,
-      state: stateDirectory,
-      bootId,
-      interval: 30_000,
-      writeDeadline: 60_000,
-      openPolicies: async (onChange) => {
-        const directory = await openPolicyDirectory({
-          files,
-          clock,
-          directory: policyDirectory,
-          keptFile: `${stateDirectory}/policies`,
-          onChange,
-        });
-        const source = {
-          get current() {
-            return directory.current.set;
-          },
-          close: () => directory.close(),
-        };
-        return this.mutation.policies?.(source) ?? source;
-      },
-      openKubelet: async (journal, onChange) => {
-        const side = await openKubelet({
-          files,
-          clock,
-          random,
-          grpc,
-          paths,
-          logger,
-          metrics,
-          state: stateDirectory,
-          bootId,
-          devicePluginsDirectory: pluginDirectory,
-          kubeletRoot,
-          cdiDirectory: '/var/run/cdi',
-          registration: 'legacy',
-          ledger: () => journal.ledger(),
-          onChange,
-          processHolding: (addresses) =>
-            life.agent?.report?.inUse.holders.find(
-              (one) => one.code === 'HeldByProcess' && addresses.includes(one.address),
-            )?.who ?? null,
-        });
-        return this.mutation.kubelet?.(side) ?? side;
-      },
-      onPass: (report, _kubelet, ledger) => {
-        this.passes += 1;
-        this.tally.add('passes');
-        this.watch.onPass(report, ledger);
-        return Promise.resolve();
-      },
-    });
   }
 
   private fateOfCall(): Fate {
@@ -298,7 +246,7 @@ export class World {
     return fate;
   }
 
-  private beforeWrite(path: string, text: string): string | null {
+  beforeWrite(path: string, text: string): string | null {
     this.tally.add('kernelWrites');
     this.watch.onWrite(path, text, this.writer);
     const failing = this.failingWrites;
@@ -309,8 +257,13 @@ export class World {
     return errno;
   }
 
-  private onCommand(command: string): CommandResult | null {
+  /** A command of the agent's; what is answered for it is not run. */
+  onCommand(command: string): CommandAnswer | null {
     this.say(`  ${command}`);
+    if (this.lyingModprobe !== null) {
+      this.tally.add('lying modprobes');
+      return { runsInstead: this.lyingModprobe };
+    }
     if (!this.failingModprobe) return null;
     this.tally.add('failedModprobes');
     return { code: 1, stdout: '', stderr: 'modprobe: ERROR: could not insert: Exec format error', timedOut: false };

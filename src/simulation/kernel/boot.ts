@@ -52,6 +52,7 @@ function forget(machine: Machine, bootId: string): void {
   machine.autoprobe.clear();
   machine.openMinors.clear();
   machine.probeFaults.clear();
+  machine.virtualFunctionFaults.clear();
   machine.rescanLock = createLock();
   machine.modulesDisabled = false;
   machine.mounts = [...(machine.spec.mounts ?? [])];

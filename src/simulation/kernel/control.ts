@@ -1,7 +1,7 @@
 // The hands on a simulated machine: what administrators, users of devices, cables and power do to a real one.
 import type { Clock, Random } from '../../runtime/ports.ts';
 import { addDevice, removeDevice } from './device-registry.ts';
-import type { Damage, Machine, ProbeFault, SimDevice, SimProcess } from './machine.ts';
+import type { Damage, Machine, ProbeFault, SimDevice, SimProcess, VirtualFunctionFault } from './machine.ts';
 import { addFd, closeFd, endProcess, startProcess } from './processes.ts';
 import { locked } from './scheduler.ts';
 import type { DeviceSpec, MountSpec, RouteSpec } from './spec.ts';
@@ -57,6 +57,8 @@ export interface KernelControl {
   goDead(address: string): void;
   /** The next probes of the device by that driver (default: any) fail, hang until cleared, or succeed without binding. */
   failProbe(address: string, fault: ProbeFault | null, driver?: string): void;
+  /** Making VFs on the PF fails half way, until set back. */
+  failVirtualFunctions(address: string, fault: VirtualFunctionFault | null): void;
   /** Loading the module never ends, until set back. */
   hangModule(name: string, hangs: boolean): void;
   disableModules(): void;
@@ -141,6 +143,10 @@ export function createKernelControl(
       if (fault === null) machine.probeFaults.delete(key);
       else machine.probeFaults.set(key, fault);
       scheduler.poll();
+    },
+    failVirtualFunctions(address, fault) {
+      if (fault === null) machine.virtualFunctionFaults.delete(address);
+      else machine.virtualFunctionFaults.set(address, fault);
     },
     hangModule(name, hangs) {
       if (hangs) machine.hangingModules.add(name);

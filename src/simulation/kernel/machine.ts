@@ -11,6 +11,12 @@ import type { KernelQuirks } from './quirks.ts';
 /** The name of an errno; null is success. */
 export type Errno = string | null;
 
+/** So many VFs come; then the write fails with the errno and they go again, or it succeeds all the same. */
+export interface VirtualFunctionFault {
+  readonly made: number;
+  readonly errno: Errno;
+}
+
 /** A registered driver. */
 export interface SimDriver {
   readonly spec: DriverSpec;
@@ -130,6 +136,8 @@ export interface Machine {
   readonly probeFaults: Map<string, ProbeFault>;
   /** Modules whose loading never ends, until taken out. */
   readonly hangingModules: Set<string>;
+  /** By address of the PF: VFs fail half way. */
+  readonly virtualFunctionFaults: Map<string, VirtualFunctionFault>;
   modulesDisabled: boolean;
   mounts: MountSpec[];
   swaps: string[];

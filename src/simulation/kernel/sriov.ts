@@ -34,8 +34,12 @@ export function* removeVirtualFunctions(machine: Machine, device: SimDevice): Th
 
 function* makeVirtualFunctions(machine: Machine, device: SimDevice, wanted: number): Thread<Errno> {
   const sriov = 'sriov' in device.spec ? device.spec.sriov : undefined;
-  const made = Math.min(wanted, sriov?.makes ?? wanted);
+  const fault = machine.virtualFunctionFaults.get(device.address) ?? null;
+  const made = Math.min(wanted, sriov?.makes ?? wanted, fault?.made ?? wanted);
   for (let index = 0; index < made; index += 1) yield* machine.parts.addVirtualFunction(device, index);
   if (made < wanted) machine.log.push(`pci ${device.address}: ${wanted} VFs requested; only ${made} enabled`);
-  return null;
+  if (made === wanted || fault === null || fault.errno === null) return null;
+  // sriov_add_vfs() takes back what it made.
+  yield* removeVirtualFunctions(machine, device);
+  return fault.errno;
 }

@@ -10,7 +10,7 @@ import type { Pod } from './pod.ts';
 export function podResourcesRoutes(
   manager: DeviceManager,
   pods: () => readonly Pod[],
-  check: () => void,
+  check: () => Promise<void>,
 ): readonly Route[] {
   const describe = (pod: Pod): PodResources => ({
     name: pod.spec.name,
@@ -26,12 +26,12 @@ export function podResourcesRoutes(
     })),
   });
   return [
-    answer(podResources.list, () => {
-      check();
+    answer(podResources.list, async () => {
+      await check();
       return { podResources: pods().map(describe) };
     }),
-    answer(podResources.getAllocatableResources, () => {
-      check();
+    answer(podResources.getAllocatableResources, async () => {
+      await check();
       return {
         devices: manager
           .endpoints()
@@ -40,8 +40,8 @@ export function podResourcesRoutes(
           ),
       };
     }),
-    answer(podResources.get, ({ podName, podNamespace }) => {
-      check();
+    answer(podResources.get, async ({ podName, podNamespace }) => {
+      await check();
       const pod = pods().find(({ spec }) => spec.name === podName && spec.namespace === podNamespace);
       if (pod === undefined) throw new GrpcError('NotFound', `no pod ${podNamespace}/${podName} on this node`);
       return { podResources: describe(pod) };
