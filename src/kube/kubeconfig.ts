@@ -90,10 +90,9 @@ function readText(files: Files, path: string): string {
 }
 
 async function parse(path: string, text: string): Promise<Fields> {
-  const yaml = await import('yaml');
+  const { parseYaml } = await import('./parse-yaml.ts');
   try {
-    // Not pretty: a pretty error shows lines of the file, and those hold secrets.
-    const document: unknown = yaml.parse(text, { prettyErrors: false });
+    const document = parseYaml(text);
     if (isRecord(document)) return document;
   } catch (error) {
     throw new AccessError(`${path}: no YAML: ${error instanceof Error ? error.message : String(error)}`, {

@@ -2,7 +2,7 @@
 // `import()` of it would have its functions under `default` alone.
 import { parse } from 'yaml';
 
-/** The first document's value; throws what the library throws. */
+/** The first document's value; throws what the library throws, without the lines of the text, which may hold secrets. */
 export function parseYaml(text: string): unknown {
-  return parse(text) as unknown;
+  return parse(text, { prettyErrors: false }) as unknown;
 }
