@@ -190,21 +190,6 @@ export const mutants: Readonly<Record<string, Mutant>> = {
       }),
     },
   },
-  failureUnheard: {
-    wrong: 'a write that failed is taken for one that succeeded',
-    from: 1,
-    mutation: {
-      worker: (worker) =>
-        withLease(worker, (lease) => ({
-          worker: lease.worker,
-          write: async (path, text, deadline) => {
-            const outcome = await lease.write(path, text, deadline);
-            return outcome.outcome === 'Failed' ? { outcome: 'Written' } : outcome;
-          },
-          release: () => lease.release(),
-        })),
-    },
-  },
   foreignIsFree: {
     wrong: 'a driver_override that somebody else set is not seen',
     from: 5,

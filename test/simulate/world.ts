@@ -1,7 +1,6 @@
 // One simulated node with all that is on it: kernel, disk, clock, kubelet, policy files, and the agent's real code, one life after the
 // other. Everything follows from one seed.
 import type { Grpc } from '../../src/kubelet/ports.ts';
-import type { CommandResult } from '../../src/runtime/ports.ts';
 import type { DeviceSpec } from '../../src/simulation/kernel/spec.ts';
 import { KubeletStandIn } from '../../src/simulation/kubelet-stand-in.ts';
 import type { MemoryFiles } from '../../src/simulation/memory-files.ts';
