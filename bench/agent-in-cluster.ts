@@ -53,9 +53,12 @@ async function measure(): Promise<void> {
       await kubelet.start();
       const agent = startBuiltAgent(recommendedFlags, place, origin);
       ends.push(async () => {
-        const ended = new Promise((resolve) => void agent.process.once('exit', resolve));
-        agent.process.kill('SIGTERM');
-        await ended;
+        const { process: child } = agent;
+        if (child.exitCode === null && child.signalCode === null) {
+          const ended = new Promise((resolve) => void child.once('exit', resolve));
+          child.kill('SIGTERM');
+          await ended;
+        }
         await kubelet.stop();
       });
       return { kubelet, agent };

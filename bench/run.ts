@@ -11,6 +11,7 @@ const benches: Readonly<Record<string, string>> = {
   plan: 'a pass with nothing to do',
   proofs: 'proving what the node uses, with 500 processes more (JSON)',
   allocation: 'Allocate and GetPreferredAllocation, a restarted kubelet, memory with many devices',
+  'api-connection': 'what watching the policies costs with our own connection, and with client-node',
   'agent-memory': 'the agent idle with 64 devices, and its time to be registered',
   'agent-in-cluster': 'the agent idle with 64 devices, on a real API server and with policies from files',
 };
@@ -35,7 +36,7 @@ for (const [name, what] of Object.entries(benches)) {
   if (positionals.length > 0 && !positionals.includes(name)) continue;
   console.log(`\n== ${name}: ${what}`);
   const file = fileURLToPath(new URL(`${name}.ts`, import.meta.url));
-  const flags = name.startsWith('agent-') ? ['--idle', values.idle] : [];
+  const flags = name.startsWith('agent-') || name === 'api-connection' ? ['--idle', values.idle] : [];
   if (spawnSync(process.execPath, [file, ...flags], { stdio: 'inherit' }).status !== 0) {
     console.error(`${name} failed`);
     failed += 1;
