@@ -1,11 +1,14 @@
 // What the chart renders: helm's own linter, values that its schema takes and refuses, and what must be in the objects or must not.
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, expect, it } from 'vitest';
-import { parse } from 'yaml';
+import type { Command } from 'commander';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { parse as parseYaml } from 'yaml';
 import { programPath } from '../cluster/programs.ts';
 import type { KubernetesObject } from '../cluster/api-client.ts';
 import { attempt } from '../lab/command.ts';
+import { agentCommand, type AgentConfig } from '../../../src/agent/config.ts';
+import { controllerCommand, type ControllerConfig } from '../../../src/controller/config.ts';
 import { CHART, find, names, render, valuesFile } from './chart.ts';
 
 interface PodTemplate {
@@ -37,7 +40,7 @@ it('passes helm lint --strict', async () => {
 
 it('has the version of the package', () => {
   const { version } = JSON.parse(readFileSync(join(CHART, '../../../package.json'), 'utf8')) as { version: string };
-  expect(parse(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'))).toMatchObject({ version, appVersion: version });
+  expect(parseYaml(readFileSync(join(CHART, 'Chart.yaml'), 'utf8'))).toMatchObject({ version, appVersion: version });
 });
 
 it('renders by default what a cluster needs, and nothing that needs something more', async () => {
@@ -68,7 +71,7 @@ describe('custom resource definitions', () => {
   it('are those of crds/, kept when the release goes', async () => {
     const { objects } = await render();
     for (const file of readdirSync(join(CHART, 'crds'))) {
-      const source = parse(readFileSync(join(CHART, 'crds', file), 'utf8')) as KubernetesObject;
+      const source = parseYaml(readFileSync(join(CHART, 'crds', file), 'utf8')) as KubernetesObject;
       const rendered = find(objects, 'CustomResourceDefinition', source.metadata?.name ?? '');
       expect(rendered['spec']).toEqual(source['spec']);
       expect(rendered.metadata?.annotations).toMatchObject({
@@ -205,6 +208,74 @@ it('shows metrics to the node alone, unless told otherwise', async () => {
   );
 });
 
+describe('what the chart says on the command line is what the programs understand', () => {
+  beforeAll(() => {
+    // What kubelet tells a pod.
+    vi.stubEnv('KUBERNETES_SERVICE_HOST', '10.96.0.1');
+    vi.stubEnv('POD_NAMESPACE', 'vfio-operator');
+  });
+  afterAll(() => vi.unstubAllEnvs());
+  const parse = <Config>(
+    command: (run: (config: Config) => Promise<void>) => Command,
+    [, ...flags]: readonly string[],
+  ): Config | undefined => {
+    let found: Config | undefined;
+    const parser = command((config) => {
+      found = config;
+      return Promise.resolve();
+    });
+    parser.exitOverride().configureOutput({ writeErr: () => undefined });
+    parser.parse(
+      flags.map((flag) => flag.replace('$(HOST_IP)', 'fd00::7')),
+      { from: 'user' },
+    );
+    return found;
+  };
+  const argumentsOf = (objects: readonly KubernetesObject[], kind: string, name: string): readonly string[] =>
+    podOf(find(objects, kind, name)).spec.containers[0].args;
+
+  it('by default', async () => {
+    const { objects } = await render();
+    expect(parse<AgentConfig>(agentCommand, argumentsOf(objects, 'DaemonSet', 'vfio-operator-agent'))).toMatchObject({
+      policies: null,
+      hostRoot: '/host',
+      kubelet: 'required',
+      registration: 'legacy',
+      loadModules: true,
+      workerCgroup: true,
+      listen: { host: '127.0.0.1', port: 9808 },
+      writeDeadline: 60_000,
+      interval: 30_000,
+    });
+    expect(
+      parse<ControllerConfig>(controllerCommand, argumentsOf(objects, 'Deployment', 'vfio-operator-controller')),
+    ).toMatchObject({ lease: 'vfio-operator-controller', listen: { host: '', port: 9809 }, kubeVirt: false });
+  });
+
+  it('with everything changed', async () => {
+    const { objects } = await render({
+      logLevel: 'debug',
+      agent: { loadModules: false, sysAdmin: false, intervalSeconds: 5, writeDeadlineSeconds: 120, port: 1234 },
+      kubelet: { registration: 'directory' },
+      metrics: { enabled: true },
+      kubevirt: { preflight: true },
+    });
+    expect(parse<AgentConfig>(agentCommand, argumentsOf(objects, 'DaemonSet', 'vfio-operator-agent'))).toMatchObject({
+      logLevel: 'debug',
+      registration: 'directory',
+      loadModules: false,
+      workerCgroup: false,
+      listen: { host: 'fd00::7', port: 1234 },
+      writeDeadline: 120_000,
+      interval: 5_000,
+    });
+    expect(
+      parse<ControllerConfig>(controllerCommand, argumentsOf(objects, 'Deployment', 'vfio-operator-controller')),
+    ).toMatchObject({ logLevel: 'debug', kubeVirt: true });
+    expect(agentOf(objects)['terminationGracePeriodSeconds']).toBe(135);
+  });
+});
+
 it('has no budget that would keep a node from being drained', async () => {
   const { objects } = await render({ controller: { replicas: 1 } });
   expect(names(objects)).not.toContain('PodDisruptionBudget/vfio-operator-controller');
@@ -243,7 +314,7 @@ describe('the schema of the values', () => {
 
   it('takes every value that the README names, at its default', async () => {
     const helm = await programPath('helm');
-    const values = parse(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as object;
+    const values = parseYaml(readFileSync(join(CHART, 'values.yaml'), 'utf8')) as object;
     expect((await attempt([helm, 'lint', '--strict', CHART, '--values', valuesFile(values)])).code).toBe(0);
   });
 });
