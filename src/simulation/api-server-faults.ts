@@ -53,6 +53,8 @@ export interface FaultState {
   view(revision: number): ListView;
   /** A fault instead of the answer; takes one from what is used up. */
   meet(request: HttpRequest, resource: string | null): PlainAnswer | 'cut' | null;
+  /** What all requests for the resource get; null: an answer. */
+  refusal(resource: string): number | null;
   /** Resolves when the freeze is over. */
   thawed(): Promise<void>;
 }
@@ -114,6 +116,7 @@ export function createApiFaults({ watches, revision, breakAnswers }: FaultParts)
     },
     view: (now) => ({ revision: Math.max(1, now - back), honest }),
     thawed: () => freeze?.promise ?? Promise.resolve(),
+    refusal: (resource) => refused.get(resource) ?? null,
     meet(request, resource) {
       const refusal = resource === null ? undefined : refused.get(resource);
       if (refusal !== undefined) return toStatus(refusal);

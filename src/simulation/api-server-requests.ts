@@ -48,6 +48,26 @@ export function statusAnswer(code: number, reason: string, message: string, extr
   return { status: code, body };
 }
 
+const usualVerbs = ['create', 'delete', 'get', 'list', 'patch', 'update', 'watch'];
+
+/** What discovery says of `/apis/GROUP/VERSION`; null where that is no such path. */
+export function answerDiscovery(
+  resources: readonly ServedResource[],
+  path: string,
+  isTerminating: (resource: string) => boolean,
+): PlainAnswer | null {
+  const served = resources.filter(({ root }) => root === path);
+  if (served.length === 0) return null;
+  const list = served.map(({ name, kind, namespaced }) => ({
+    name,
+    kind,
+    namespaced,
+    verbs: isTerminating(name) ? usualVerbs.filter((verb) => verb !== 'create') : usualVerbs,
+  }));
+  const groupVersion = served[0]?.apiVersion ?? '';
+  return { status: 200, body: { kind: 'APIResourceList', apiVersion: 'v1', groupVersion, resources: list } };
+}
+
 /** Lists one page. */
 export function answerList(store: ApiStore, target: ApiTarget, query: URLSearchParams, view: ListView): PlainAnswer {
   const wanted = Number(query.get('resourceVersion') ?? '0');

@@ -5,6 +5,7 @@ import type { Clock } from '../runtime/ports.ts';
 import { type ApiFaults, createApiFaults, type FaultState } from './api-server-faults.ts';
 import type { JsonObject } from './api-server-merge.ts';
 import {
+  answerDiscovery,
   answerList,
   answerObject,
   type ApiTarget,
@@ -51,6 +52,13 @@ export interface SimulatedApiServer {
   put(resource: string, object: JsonObject): JsonObject;
   /** As another user: false when it was not there. */
   delete(resource: string, key: string): boolean;
+  /**
+   * Deletes the CRD behind a resource, as the API server does it: nothing can be created any more, the objects go one by one, and five
+   * seconds later the resource itself.
+   */
+  deleteCrd(resource: string): void;
+  /** The CRD is there again, and nothing of what was. */
+  createCrd(resource: string): void;
   /** Others write other things: the revision moves on. */
   skip(revisions: number): void;
 }
@@ -94,7 +102,7 @@ export function createApiServer(options: ApiServerOptions): SimulatedApiServer {
   const faults = createApiFaults({ watches, revision: () => store.revision, breakAnswers });
   const seen: SeenRequest[] = [];
   store.onChange((change) => watches.tell(change));
-  const server: Parts = { clock, resources, store, watches, faults, seen, pieceBytes };
+  const server: Parts = { clock, resources, store, watches, faults, seen, pieceBytes, crds: new Map() };
 
   return {
     connect: () => connect(server, connections),
@@ -110,6 +118,8 @@ export function createApiServer(options: ApiServerOptions): SimulatedApiServer {
     list: (resource) => store.list(resource).map(([, object]) => object),
     put: (resource, object) => putAsOther(server, resource, object),
     delete: (resource, key) => store.remove(resource, key) !== null,
+    deleteCrd: (resource) => deleteCrd(server, resource),
+    createCrd: (resource) => void server.crds.delete(resource),
     skip: (revisions) => store.skip(revisions),
   };
 }
@@ -122,6 +132,21 @@ interface Parts {
   readonly faults: ApiFaults & FaultState;
   readonly seen: SeenRequest[];
   readonly pieceBytes: number;
+  /** Of resources whose CRD was deleted. */
+  readonly crds: Map<string, 'terminating' | 'gone'>;
+}
+
+/** Where the API server's finalizer looks again whether all objects are gone. */
+const crdPollInterval = 5000;
+
+function deleteCrd({ clock, store, watches, crds }: Parts, resource: string): void {
+  crds.set(resource, 'terminating');
+  for (const [key] of store.list(resource)) store.remove(resource, key);
+  clock.after(crdPollInterval, () => {
+    if (!crds.has(resource)) return;
+    crds.set(resource, 'gone');
+    watches.endAll();
+  });
 }
 
 function putAsOther({ store, resources }: Parts, name: string, object: JsonObject): JsonObject {
@@ -181,7 +206,8 @@ async function serve(server: Parts, request: HttpRequest, entry: SeenRequest, op
   await faults.thawed();
   if (faults.away) throw new HttpError('ECONNRESET', 'simulated: the server went away');
   const url = new URL(request.path, 'https://simulated');
-  const target = findTarget(resources, url.pathname);
+  const found = findTarget(resources, url.pathname);
+  const target = found !== null && server.crds.get(found.resource.name) === 'gone' ? null : found;
   const fault = faults.meet(request, target?.resource.name ?? null);
   const stream = createByteStream(() => open.delete(breakOne), server.pieceBytes);
   const breakOne = (): void => stream.break('ECONNRESET');
@@ -196,7 +222,7 @@ async function serve(server: Parts, request: HttpRequest, entry: SeenRequest, op
   const refusal = watched ? startWatch(server, target, query, stream) : undefined;
   if (refusal === null) return answer(200);
   const met = fault === 'cut' ? null : fault;
-  const plain = met ?? refusal ?? answerPlain(server, target, request, query);
+  const plain = met ?? refusal ?? answerPlain(server, target, request, url);
   const text = JSON.stringify(plain.body);
   stream.write(fault === 'cut' ? text.slice(0, text.length >> 1) : text);
   if (fault === 'cut') stream.break('ECONNRESET');
@@ -231,12 +257,18 @@ function startWatch(server: Parts, target: ApiTarget, query: URLSearchParams, st
 }
 
 function answerPlain(
-  { store, faults }: Parts,
+  { store, faults, resources, crds }: Parts,
   target: ApiTarget | null,
   request: HttpRequest,
-  query: URLSearchParams,
+  url: URL,
 ): PlainAnswer {
-  if (target === null) return statusAnswer(404, 'NotFound', 'the server could not find the requested resource');
-  if (request.method !== 'GET' || target.name !== null) return answerObject(store, target, request, query);
-  return answerList(store, target, query, faults.view(store.revision));
+  const unknown = statusAnswer(404, 'NotFound', 'the server could not find the requested resource');
+  if (target === null) {
+    const present = resources.filter(({ name }) => faults.refusal(name) !== 404 && crds.get(name) !== 'gone');
+    return answerDiscovery(present, url.pathname, (resource) => crds.has(resource)) ?? unknown;
+  }
+  if (request.method === 'POST' && crds.has(target.resource.name))
+    return statusAnswer(405, 'MethodNotAllowed', 'create not allowed while custom resource definition is terminating');
+  if (request.method !== 'GET' || target.name !== null) return answerObject(store, target, request, url.searchParams);
+  return answerList(store, target, url.searchParams, faults.view(store.revision));
 }
