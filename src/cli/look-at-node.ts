@@ -51,7 +51,7 @@ export async function lookAtNode(
 ): Promise<NodeLook> {
   const host = openHost(parts.files, options);
   const found = findPolicies(parts.files, options);
-  const node = identifyNode(options, parts.files, host.paths);
+  const node = found.node ?? identifyNode(options, parts.files, host.paths);
   const bootId = readLine(parts.files, host.paths.bootId);
   const ledger = readLedger(parts.files, options.state, bootId);
   const policies = policiesOfNode({ node, policies: found.set });

@@ -39,7 +39,7 @@ export async function releaseWithoutAgent(
   parts: CliParts,
 ): Promise<ControlAnswer> {
   checkState(options.state, parts);
-  const { set } = findPolicies(parts.files, options);
+  const { set, node } = findPolicies(parts.files, options);
   if (!set.complete)
     throw new CommandFailed(
       exitCodes.usage,
@@ -53,7 +53,7 @@ export async function releaseWithoutAgent(
   try {
     const journal = await openOwnJournal(options.state, bootId, parts);
     try {
-      return await release(address, options, { set, machine, paths, bootId, lock, journal }, parts);
+      return await release(address, options, { set, node, machine, paths, bootId, lock, journal }, parts);
     } finally {
       await journal.close();
     }
@@ -64,6 +64,8 @@ export async function releaseWithoutAgent(
 
 interface Held {
   readonly set: PolicySet;
+  /** As an agent in a cluster last saw it. */
+  readonly node: NodeIdentity | null;
   readonly machine: WriterMachine;
   readonly paths: HostPaths;
   readonly bootId: string;
@@ -75,7 +77,7 @@ async function release(address: string, options: ReleaseOptions, held: Held, par
   const { files, clock, worker } = parts;
   const { set, machine, paths, lock, journal } = held;
   const name = options.nodeName ?? options.machineName;
-  const node: NodeIdentity = { name, labels: options.labelsOf(name) };
+  const node: NodeIdentity = held.node ?? { name, labels: options.labelsOf(name) };
   const observer = createHostObserver({
     files,
     paths,

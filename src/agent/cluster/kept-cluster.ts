@@ -34,8 +34,8 @@ export function formatKeptCluster(kept: Omit<KeptCluster, 'problem'>): string {
   return `${JSON.stringify({ version: formatVersion, policiesVersion, policies, nodeVersion, node })}\n`;
 }
 
-/** Reads what was kept. `nodeName` is this node's: what is known of another one says nothing about it. */
-export function readKeptCluster(files: Files, path: string, nodeName: string): KeptCluster {
+/** Reads what was kept. `nodeName` is this node's, null where it is not known: what is known of another one says nothing about it. */
+export function readKeptCluster(files: Files, path: string, nodeName: string | null): KeptCluster {
   let text: string;
   try {
     text = files.readText(path);
@@ -46,7 +46,7 @@ export function readKeptCluster(files: Files, path: string, nodeName: string): K
   const value = parse(text);
   if (value === null) return { ...nothing, problem: 'is damaged or of another version, and is not used' };
   const node = readNode(value.node);
-  const isOwn = node !== null && node.name === nodeName;
+  const isOwn = node !== null && (nodeName === null || node.name === nodeName);
   return {
     policies: Array.isArray(value.policies) ? readPolicies(value.policies) : null,
     policiesVersion: readVersion(value.policiesVersion),
