@@ -29,6 +29,8 @@ export interface TestServer {
 
 export interface TestServerOptions {
   readonly host?: string;
+  /** Default: a free one. */
+  readonly port?: number;
   readonly authority?: Authority;
   /** Ask clients for certificates of this authority. */
   readonly clients?: Authority;
@@ -62,7 +64,7 @@ async function startHttpsServer(options: TestServerOptions = {}): Promise<TestSe
     socket.on('close', () => sockets.delete(socket));
   });
   await new Promise<void>((resolve) => {
-    server.listen(0, host, resolve);
+    server.listen(options.port ?? 0, host, resolve);
   });
   return {
     authority,
