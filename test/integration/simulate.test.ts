@@ -7,7 +7,7 @@ import { runHistory } from '../simulate/run-history.ts';
 import { shrinkHistory } from '../simulate/shrink-history.ts';
 import { listenForStrays } from '../simulate/strays.ts';
 import { createTally } from '../simulate/tally.ts';
-import { crashes, missingKinds } from '../simulate/tell-tally.ts';
+import { belowFloors, missingKinds } from '../simulate/tell-tally.ts';
 
 /** Most histories that a mutant may survive, from its seed on. */
 const boundOfMutants = 60;
@@ -32,12 +32,8 @@ describe('simulated histories', () => {
       tally.merge(result.tally);
     }
     expect(strays.take()).toEqual([]);
+    expect(belowFloors(tally, histories)).toEqual([]);
     expect(missingKinds(tally)).toEqual([]);
-    expect(tally.get('events') / histories).toBeGreaterThanOrEqual(100);
-    expect(tally.get('devices') / histories).toBeGreaterThanOrEqual(8);
-    expect(tally.get('groups') / histories).toBeGreaterThanOrEqual(4);
-    expect(tally.get('policies') / histories).toBeGreaterThanOrEqual(2);
-    expect(crashes(tally) / histories).toBeGreaterThanOrEqual(1);
   });
 
   it('are the same when told twice', { timeout: 60_000 }, async () => {

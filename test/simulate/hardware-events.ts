@@ -9,6 +9,8 @@ import type { World } from './world.ts';
 export class Hardware {
   private readonly world: World;
   private readonly pulled: PciSpec[] = [];
+  /** Who had a group number last, by address. */
+  private readonly hadNumber = new Map<number, string>();
   private readonly mounts = new Map<string, string>();
   private readonly routes = new Map<string, string>();
 
@@ -116,6 +118,8 @@ export class Hardware {
     const { world } = this;
     const spec = world.slots.get(address);
     if (spec === undefined || !('vendor' in spec)) return;
+    const number = world.kernel.control.snapshot().groups[address] ?? null;
+    if (number !== null) this.hadNumber.set(number, address);
     world.slots.delete(address);
     world.watch.pulledAt.set(address, world.clock.monotonic());
     world.watch.disturbances += 1;
@@ -131,6 +135,9 @@ export class Hardware {
     world.watch.disturbances += 1;
     world.watch.foreign.delete(spec.address);
     world.kernel.control.plug(spec);
+    const number = world.kernel.control.snapshot().groups[spec.address] ?? null;
+    const before = number === null ? undefined : this.hadNumber.get(number);
+    if (before !== undefined && before !== spec.address) world.tally.add('group numbers recycled');
     // Beside an open group the kernel gives it to no host driver.
     if ((world.kernel.control.snapshot().drivers[spec.address] ?? null) === null) world.watch.bare.add(spec.address);
   }

@@ -9,12 +9,14 @@ import { runHistory } from './run-history.ts';
 import { runMany } from './run-many.ts';
 import { shrinkHistory } from './shrink-history.ts';
 import { listenForStrays } from './strays.ts';
-import { missingKinds, tellTally } from './tell-tally.ts';
+import { belowFloors, missingKinds, tellTally } from './tell-tally.ts';
 
 const { values } = parseArgs({
   options: {
     seed: { type: 'string', default: '1' },
     histories: { type: 'string' },
+    /** With --histories: more of them until so many minutes are over. */
+    minutes: { type: 'string', default: '0' },
     jobs: { type: 'string', default: String(availableParallelism()) },
     mutant: { type: 'string' },
     /** Only these events of the seed's, by number. */
@@ -49,11 +51,12 @@ async function many(count: number): Promise<number> {
     from: first,
     histories: count,
     jobs: Number(values.jobs),
+    fill: Number(values.minutes) * 60_000,
     mutant: values.mutant ?? null,
     onProgress(next) {
       if (performance.now() - told < 10_000) return;
       told = performance.now();
-      const left = first + count - next;
+      const left = Math.max(1, first + count - next);
       print(
         `${next - first} held; to go on from here: npm run simulate -- --seed ${next} --histories ${left}${suffix}`,
       );
@@ -70,9 +73,12 @@ async function many(count: number): Promise<number> {
     await tellShortest(violated.seed);
     return 1;
   }
-  const missing = count >= 100 ? missingKinds(tally) : [];
+  if (count < 500) return 0;
+  const missing = missingKinds(tally);
+  const low = belowFloors(tally, held);
   if (missing.length > 0) print(`NOT ONE of: ${missing.join(', ')}`);
-  return missing.length > 0 ? 1 : 0;
+  if (low.length > 0) print(`TOO FEW on average: ${low.join(', ')}`);
+  return missing.length + low.length > 0 ? 1 : 0;
 }
 
 function tellProblems(seed: number, problems: readonly string[]): void {

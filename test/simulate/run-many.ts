@@ -8,13 +8,14 @@ import type { Tally } from './tally.ts';
 /** What to live. */
 export interface ManyHistories {
   readonly from: number;
+  /** At least so many. */
   readonly histories: number;
   readonly jobs: number;
   readonly mutant?: string | null;
   /** Hears now and then up to which seed all held. */
   readonly onProgress?: (next: number) => void;
-  /** Milliseconds after which no more are begun; default: none. */
-  readonly limit?: number;
+  /** Goes on past that number until so many milliseconds are over. */
+  readonly fill?: number;
 }
 
 /** What came of it. */
@@ -33,7 +34,7 @@ const stretch = 10;
 
 /** Lives them. Rejects when a process of it dies. */
 export async function runMany(options: ManyHistories): Promise<ManyResult> {
-  const { from, histories, jobs, mutant = null, onProgress, limit = Number.POSITIVE_INFINITY } = options;
+  const { from, histories, jobs, mutant = null, onProgress, fill = 0 } = options;
   const begun = performance.now();
   const tally = createTally();
   const under = new Set<number>();
@@ -43,8 +44,9 @@ export async function runMany(options: ManyHistories): Promise<ManyResult> {
   const next = (): number => Math.min(seed, ...under);
 
   const work = async (child: ChildProcess): Promise<void> => {
-    while (violations.length === 0 && seed < from + histories && performance.now() - begun < limit) {
-      const mine: Stretch = { from: seed, count: Math.min(stretch, from + histories - seed), mutant };
+    while (violations.length === 0 && (seed < from + histories || performance.now() - begun < fill)) {
+      const left = from + histories - seed;
+      const mine: Stretch = { from: seed, count: left > 0 ? Math.min(stretch, left) : stretch, mutant };
       seed += mine.count;
       under.add(mine.from);
       const result = await ask(child, mine);

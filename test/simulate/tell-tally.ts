@@ -24,7 +24,40 @@ export function crashes(tally: Tally): number {
   );
 }
 
-/** Kinds of events of which there was not one. */
+/** What must have come of the events in a large run: a fault that never bites is none. */
+const outcomes = [
+  'histories with files',
+  'histories in a cluster',
+  'stuckWrites',
+  'failedWrites',
+  'failedModprobes',
+  'lying modprobes',
+  'failedStarts',
+  'ENOSPC answers',
+  'EROFS answers',
+  'proofs not to be read',
+  'group numbers recycled',
+  'podsAdmitted',
+  'podsRefused',
+  'containersStarted',
+  'startsRefused',
+  'devicesOpened',
+  'stale ids refused',
+];
+
+const floors = { events: 100, devices: 8, groups: 4, policies: 2 } as const;
+
+/** Figures of the average history that are too low. */
+export function belowFloors(tally: Tally, histories: number): readonly string[] {
+  const low = Object.entries(floors).filter(([kind, floor]) => tally.get(kind) < floor * histories);
+  return [
+    ...low.map(([kind, floor]) => `${kind} (under ${floor})`),
+    ...(crashes(tally) < histories ? ['crashes'] : []),
+  ];
+}
+
+/** Kinds of events and of what may come of them of which there was not one. */
 export function missingKinds(tally: Tally): readonly string[] {
-  return Object.keys(eventKinds).filter((kind) => tally.get(`event ${kind}`) === 0);
+  const events = Object.keys(eventKinds).filter((kind) => tally.get(`event ${kind}`) === 0);
+  return [...events, ...outcomes.filter((kind) => tally.get(kind) === 0)];
 }

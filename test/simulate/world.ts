@@ -114,6 +114,7 @@ export class World {
     );
     this.watch = new Watch(this.kernel, this.clock);
     this.cluster = createSeededRandom(seed ^ 0xc1).chance(0.5) ? new Cluster(this.clock) : null;
+    tally.add(this.cluster === null ? 'histories with files' : 'histories in a cluster');
     this.slots = new Map(this.machine.spec.devices.map((device) => [device.address, device]));
   }
 
