@@ -4,6 +4,7 @@ import type { KernelWorker } from '../host/ports.ts';
 import type { PodResourcesReading } from '../kubelet/pod-resources.ts';
 import type { Grpc } from '../kubelet/ports.ts';
 import type { Clock, Files, Processes, Random, Sockets } from '../runtime/ports.ts';
+import type { OpenCluster } from './read-cluster.ts';
 import type { Terminal } from './terminal.ts';
 
 export interface CliParts {
@@ -19,6 +20,8 @@ export interface CliParts {
   readonly readPods: (socket: string) => Promise<PodResourcesReading>;
   /** What writing to this machine needs beside, loaded on first use. */
   readonly writer: () => Promise<WriterMachine>;
+  /** A cluster's API server; what it needs is loaded on first use. */
+  readonly openCluster: OpenCluster;
   /** Plain data as YAML; the library is loaded on first use. */
   readonly toYaml: (value: unknown) => Promise<string>;
 }

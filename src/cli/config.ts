@@ -4,14 +4,18 @@ import { resolve } from 'node:path';
 import { Argument, Command, CommanderError, InvalidArgumentError, Option } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { agentCommand, ownLabels, parseLabels } from '../agent/config.ts';
+import { controllerCommand } from '../controller/config.ts';
 import type { OutputFormat } from './cli-parts.ts';
+import type { ClusterStatusOptions } from './cluster-status-command.ts';
 import type { DevicesOptions } from './devices-command.ts';
 import { CommandFailed, exitCodes, type ExitCode } from './exit-codes.ts';
 import type { ExplainOptions } from './explain-command.ts';
+import type { KubeVirtPatchOptions } from './kubevirt-command.ts';
 import type { MatchOptions } from './match-command.ts';
 import type { NodeOptions } from './node-options.ts';
 import type { HostOptions } from './open-host.ts';
 import type { PlanOptions } from './plan-command.ts';
+import type { ClusterChoice } from './read-cluster.ts';
 import type { ReleaseOptions } from './release-command.ts';
 import type { StatusOptions } from './status-command.ts';
 
@@ -22,6 +26,8 @@ export interface CommandRuns {
   readonly plan: (options: PlanOptions) => Promise<ExitCode>;
   readonly explain: (options: ExplainOptions) => Promise<ExitCode>;
   readonly status: (options: StatusOptions) => Promise<ExitCode>;
+  readonly clusterStatus: (options: ClusterStatusOptions) => Promise<ExitCode>;
+  readonly kubeVirtPatch: (options: KubeVirtPatchOptions) => Promise<ExitCode>;
   readonly release: (options: ReleaseOptions) => Promise<ExitCode>;
 }
 
@@ -71,6 +77,7 @@ function createProgram(runs: CommandRuns, end: (code: ExitCode) => void): Comman
       end(await run(options));
   program.commandsGroup('Programs:');
   program.addCommand(agentEntry());
+  program.addCommand(controllerEntry());
   program
     .command('demo')
     .description('the whole story on a simulated node')
@@ -80,9 +87,11 @@ function createProgram(runs: CommandRuns, end: (code: ExitCode) => void): Comman
   program.addCommand(matchCommand(finish(runs.match)));
   program.addCommand(planCommand(finish(runs.plan)));
   program.addCommand(explainCommand(finish(runs.explain)));
-  program.addCommand(statusCommand(finish(runs.status)));
+  program.addCommand(statusCommand(finish(runs.status), finish(runs.clusterStatus)));
   program.addCommand(releaseCommand(finish(runs.release)));
+  program.addCommand(kubeVirtCommand(finish(runs.kubeVirtPatch)));
   for (const command of program.commands) command.copyInheritedSettings(program);
+  for (const command of program.commands) for (const part of command.commands) part.copyInheritedSettings(program);
   return program;
 }
 
@@ -91,6 +100,13 @@ function agentEntry(): Command {
   return agentCommand(() =>
     Promise.reject(new CommandFailed(exitCodes.usage, 'agent is the first word of its command line')),
   ).description('bind what the policies name, offer it to kubelet');
+}
+
+/** Likewise. */
+function controllerEntry(): Command {
+  return controllerCommand(() =>
+    Promise.reject(new CommandFailed(exitCodes.usage, 'controller is the first word of its command line')),
+  );
 }
 
 /** Its name and arguments: that a command has options goes without saying. */
@@ -144,14 +160,47 @@ function explainCommand(run: Run<ExplainOptions>): Command {
     );
 }
 
-function statusCommand(run: Run<StatusOptions>): Command {
-  return new Command('status')
-    .description('what the agent says of this node, or said last')
+function statusCommand(run: Run<StatusOptions>, runCluster: Run<ClusterStatusOptions>): Command {
+  return withCluster(new Command('status'))
+    .description('what the agent says of this node, or said last; of a whole cluster: --cluster')
     .addOption(outputOption())
     .addOption(stateOption())
-    .action((_options, command: Command) =>
-      run({ ...hostOptions(command), state: stateOf(command), output: outputOf(command) }),
-    );
+    .addOption(new Option('--cluster', 'policies and nodes of a cluster instead'))
+    .action(({ cluster }: { readonly cluster?: boolean }, command: Command) => {
+      const output = outputOf(command);
+      if (cluster === true) return runCluster({ ...clusterChoice(command), output });
+      const stray = ['kubeconfig', 'context'].find((name) => command.getOptionValueSource(name) === 'cli');
+      if (stray !== undefined) command.error(`error: --${stray} goes with --cluster`);
+      return run({ ...hostOptions(command), state: stateOf(command), output });
+    });
+}
+
+function kubeVirtCommand(run: Run<KubeVirtPatchOptions>): Command {
+  const patch = withCluster(new Command('patch'))
+    .description('print the command that makes KubeVirt permit what policies offer to it')
+    .addOption(outputOption())
+    .action((_options, command: Command) => run({ ...clusterChoice(command), output: outputOf(command) }));
+  return new Command('kubevirt').description('what KubeVirt still needs: kubevirt patch').addCommand(patch);
+}
+
+function withCluster(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--kubeconfig <file>', "kubeconfig file (default: the pod's service account, else kubectl's)")
+        .env('VFIO_OPERATOR_KUBECONFIG')
+        .argParser(toPath),
+    )
+    .addOption(new Option('--context <name>', 'context of the kubeconfig').argParser(notEmpty));
+}
+
+function clusterChoice(command: Command): ClusterChoice {
+  return { kubeconfig: optional(command, 'kubeconfig'), context: optional(command, 'context') };
+}
+
+/** Where kubelet says that the API server is, in a pod; null elsewhere. */
+export function serviceOfPod(): { readonly host: string; readonly port: string } | null {
+  const { KUBERNETES_SERVICE_HOST: host = '', KUBERNETES_SERVICE_PORT: port = '' } = process.env;
+  return host === '' || port === '' ? null : { host, port };
 }
 
 function releaseCommand(run: Run<ReleaseOptions>): Command {

@@ -5,8 +5,10 @@ import { readOwnAddresses } from '../host/proof/own-addresses-adapter.ts';
 import { createClock } from '../runtime/clock-adapter.ts';
 import { createFiles } from '../runtime/files-adapter.ts';
 import { createSockets } from '../runtime/sockets-adapter.ts';
+import { version } from '../runtime/version.ts';
 import type { CliParts } from './cli-parts.ts';
-import { wantsColour } from './config.ts';
+import { serviceOfPod, wantsColour } from './config.ts';
+import type { OpenCluster } from './read-cluster.ts';
 import { exitCodes } from './exit-codes.ts';
 import { runProgram } from './program.ts';
 import { createTerminal } from './terminal.ts';
@@ -47,6 +49,7 @@ export async function main(argv: readonly string[]): Promise<void> {
       ]);
       return { grpc: createGrpc(), processes: createProcesses(), random: createRandom() };
     },
+    openCluster,
     toYaml: async (value) => (await import('./yaml-adapter.ts')).toYaml(value),
   };
   // The clock's timers do not keep a process alive, and a pause is sometimes all that a command is waiting for.
@@ -57,6 +60,29 @@ export async function main(argv: readonly string[]): Promise<void> {
   // A kernel call that does not return keeps its worker, which must not keep us.
   process.stdout.write('', () => process.exit(code));
 }
+
+/** In a pod its service account, unless a kubeconfig is named; else what kubectl would take. */
+const openCluster: OpenCluster = async ({ kubeconfig, context }) => {
+  const [{ createApiConnection }, { createHttp }, { inClusterAccess }] = await Promise.all([
+    import('../kube/api-connection.ts'),
+    import('../kube/http-adapter.ts'),
+    import('../kube/cluster-access.ts'),
+  ]);
+  const pod = kubeconfig === null && context === null ? serviceOfPod() : null;
+  const access =
+    pod === null
+      ? await (await import('../kube/cluster-client.ts')).openKubeconfig({ file: kubeconfig, context, address: null })
+      : inClusterAccess({ files: createFiles(), serviceHost: pod.host, servicePort: pod.port, address: null });
+  const { server, credentials } = access;
+  return createApiConnection({
+    http: createHttp({ server, credentials }),
+    credentials,
+    clock: createClock(),
+    server,
+    pathPrefix: server.pathPrefix,
+    userAgent: `vfio-operator/${version}`,
+  });
+};
 
 /** The worker is a bundle of its own beside ours; run from the sources, its source file. */
 function workerEntry(): string {

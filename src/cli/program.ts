@@ -12,6 +12,8 @@ export async function runProgram(argv: readonly string[], parts: CliParts): Prom
       match: async (options) => (await import('./match-command.ts')).runMatch(options, parts),
       plan: async (options) => (await import('./plan-command.ts')).runPlan(options, parts),
       explain: async (options) => (await import('./explain-command.ts')).runExplain(options, parts),
+      clusterStatus: async (options) => (await import('./cluster-status-command.ts')).runClusterStatus(options, parts),
+      kubeVirtPatch: async (options) => (await import('./kubevirt-command.ts')).runKubeVirtPatch(options, parts),
       status: async (options) => (await import('./status-command.ts')).runStatus(options, parts),
       release: async (options) => (await import('./release-command.ts')).runRelease(options, parts),
     });

@@ -16,6 +16,8 @@ export interface ControllerConfig {
   readonly apiServer: string | null;
   /** `KUBERNETES_SERVICE_HOST` and `_PORT`, as kubelet sets them in every container. */
   readonly service: { readonly host: string | undefined; readonly port: string | undefined };
+  /** Whether to say what KubeVirt still needs. */
+  readonly kubeVirt: boolean;
   /** HOST:PORT of /metrics, /healthz and /readyz. */
   readonly listen: { readonly host: string; readonly port: number };
   readonly logLevel: string;
@@ -73,6 +75,11 @@ export function controllerCommand(run: (config: ControllerConfig) => Promise<voi
         .argParser(parseApiServer),
     )
     .addOption(
+      new Option('--kubevirt-preflight', 'read what KubeVirt permits, and say on each policy what it still needs').env(
+        'VFIO_OPERATOR_KUBEVIRT_PREFLIGHT',
+      ),
+    )
+    .addOption(
       new Option('--listen <address>', 'HOST:PORT of /metrics, /healthz and /readyz')
         .env('VFIO_OPERATOR_LISTEN')
         .argParser(parseListen)
@@ -84,7 +91,9 @@ export function controllerCommand(run: (config: ControllerConfig) => Promise<voi
         .choices(['debug', 'info', 'warn', 'error', 'silent'])
         .default('info'),
     );
-  return command.action(() => run(toConfig(command.opts())));
+  return command.action(() =>
+    run(toConfig(command.opts(), command.getOptionValueSource('kubevirtPreflight') === 'env')),
+  );
 }
 
 interface Options {
@@ -93,11 +102,17 @@ interface Options {
   readonly identity: string;
   readonly kubeconfig?: string;
   readonly apiServer?: string;
+  readonly kubevirtPreflight?: boolean;
   readonly listen: ControllerConfig['listen'];
   readonly logLevel: string;
 }
 
-function toConfig(options: Options): ControllerConfig {
+/** A switch whose variable says no: commander takes any value for yes. */
+function saysNo(variable: string): boolean {
+  return ['', '0', 'false', 'no', 'off'].includes((process.env[variable] ?? '').trim().toLowerCase());
+}
+
+function toConfig(options: Options, switchedByVariable: boolean): ControllerConfig {
   return Object.freeze({
     namespace: options.namespace,
     lease: options.leaseName,
@@ -105,6 +120,7 @@ function toConfig(options: Options): ControllerConfig {
     kubeconfig: options.kubeconfig ?? null,
     apiServer: options.apiServer ?? null,
     service: { host: process.env.KUBERNETES_SERVICE_HOST, port: process.env.KUBERNETES_SERVICE_PORT },
+    kubeVirt: options.kubevirtPreflight === true && !(switchedByVariable && saysNo('VFIO_OPERATOR_KUBEVIRT_PREFLIGHT')),
     listen: options.listen,
     logLevel: options.logLevel,
   });

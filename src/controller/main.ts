@@ -66,6 +66,7 @@ async function start(config: ControllerConfig, logger: Logger): Promise<{ stop()
     namespace: config.namespace,
     lease: config.lease,
     identity,
+    kubeVirt: config.kubeVirt,
     onLost: () => process.exit(1),
   });
   const ops = await startOpsServer({

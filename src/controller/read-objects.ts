@@ -14,8 +14,6 @@ export interface KeptPolicy {
   readonly resourceVersion: string;
   /** As it is in the cluster; null: none yet. */
   readonly status: VfioPolicyStatus | null;
-  /** Name of the extended resource; null without one. */
-  readonly resource: string | null;
 }
 
 export interface KeptNode {
@@ -40,9 +38,9 @@ export function keepPolicy(object: KubeObject): KeptPolicy {
   };
   const unreadable = (why: string): KeptPolicy => ({
     ...kept,
-    resource: null,
     facts: {
       ...identity,
+      resource: null,
       mode: 'Enforce',
       nodeSelector: { matchLabels: {}, matchExpressions: [] },
       invalid: why,
@@ -53,7 +51,9 @@ export function keepPolicy(object: KubeObject): KeptPolicy {
     if ('problems' in parsed)
       return unreadable(parsed.problems.map(({ path, message }) => `${path}: ${message}`).join('; '));
     const { mode, nodeSelector, resource } = parsed.policy;
-    return { ...kept, facts: { ...identity, mode, nodeSelector, invalid: null }, resource: resource?.name ?? null };
+    const offered =
+      resource === null ? null : { name: resource.name, kubeVirt: resource.environment.includes('KubeVirt') };
+    return { ...kept, facts: { ...identity, mode, nodeSelector, resource: offered, invalid: null } };
   } catch (error) {
     // Another version's CRD let through what this version's parser was never shown.
     return unreadable(`this version cannot read it: ${error instanceof Error ? error.message : String(error)}`);
@@ -65,7 +65,11 @@ export function keepNodeState(object: KubeObject): NodeDigest {
     return digestNodeState(isRecord(object.status) ? object.status : undefined);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    return { policies: new Map(), policiesUnknown: `its state cannot be read by this version: ${why}` };
+    return {
+      policies: new Map(),
+      policiesUnknown: `its state cannot be read by this version: ${why}`,
+      offered: new Map(),
+    };
   }
 }
 

@@ -1,5 +1,6 @@
 // The controller: waits to lead, then keeps every policy's status what the node states say. Guarantees: writes nothing but statuses,
 // and only while it leads; a replica that waits watches nothing. Losing the Lease ends the program: the next start begins clean.
+import { toKubeVirtNote } from '../domain/kubevirt-note.ts';
 import type { ApiConnection } from '../kube/api-connection.ts';
 import { type LeaderElection, type LeaseTimes, startLeaderElection } from '../kube/leader-election.ts';
 import type { ControllerMetrics } from '../runtime/controller-metrics.ts';
@@ -20,6 +21,8 @@ export interface ControllerParts {
   readonly lease: string;
   /** Unique for each process. */
   readonly identity: string;
+  /** Whether to say what KubeVirt still needs. */
+  readonly kubeVirt: boolean;
   readonly times?: LeaseTimes;
   /** Called once when the Lease is lost; the program ends. */
   readonly onLost: (why: string) => void;
@@ -87,7 +90,9 @@ interface Term {
 }
 
 function problemsOf({ watch }: Term): string {
-  return [...watch.problems].map(([collection, { code, message }]) => `; ${collection}: ${code}: ${message}`).join('');
+  // KubeVirt is not what we are here for.
+  const ours = [...watch.problems].filter(([collection]) => collection !== 'kubevirts');
+  return ours.map(([collection, { code, message }]) => `; ${collection}: ${code}: ${message}`).join('');
 }
 
 function startTerm(parts: ControllerParts, election: () => LeaderElection, succession: boolean): Term {
@@ -98,7 +103,11 @@ function startTerm(parts: ControllerParts, election: () => LeaderElection, succe
     random,
     policy: (name) => watch.policy(name),
     sums: (name) => watch.fleet.sumsOf(name),
-    notes: () => [],
+    notes: ({ facts: { resource } }) => {
+      const config = watch.kubeVirt();
+      if (config === null || resource === null || !resource.kubeVirt) return [];
+      return [toKubeVirtNote(config, { name: resource.name, ids: watch.fleet.idsOf(resource.name) })];
+    },
     mayAct: () => election().mayAct(),
     patience: () => Math.max(1, election().remaining()),
     quietAtFirst: succession ? quietAfterSuccession : 0,
@@ -113,6 +122,7 @@ function startTerm(parts: ControllerParts, election: () => LeaderElection, succe
     clock,
     random,
     namespace: parts.namespace,
+    kubeVirt: parts.kubeVirt,
     onChange: (policies) => {
       for (const name of policies) writer.check(name);
     },

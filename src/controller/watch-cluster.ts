@@ -1,5 +1,7 @@
 // Keeps the fleet current: policies, node states, nodes and the agents' pods, each listed and watched. Guarantees: nothing is said of
 // any policy before all four have been seen whole, since a node whose pod was not yet seen would pass for dead.
+import type { KubeVirtConfig } from '../domain/kubevirt-permits.ts';
+import { parseKubeVirt } from '../domain/parse-kubevirt.ts';
 import type { NodeFacts } from '../domain/policy-status-share.ts';
 import { createPolicyFleet, type PolicyFleet } from '../domain/policy-status-fleet.ts';
 import type { ApiConnection } from '../kube/api-connection.ts';
@@ -8,8 +10,9 @@ import { startReflector, type Watched, type WatchProblem } from '../kube/reflect
 import type { Clock, Random } from '../runtime/ports.ts';
 import { keepNode, keepNodeState, keepPod, keepPolicy, type KeptPod, type KeptPolicy } from './read-objects.ts';
 
+/** What must have been seen before anything is said. */
 export const collections = ['vfiopolicies', 'vfionodestates', 'nodes', 'pods'] as const;
-export type Collection = (typeof collections)[number];
+export type Collection = (typeof collections)[number] | 'kubevirts';
 
 export interface ClusterWatchOptions {
   readonly connection: ApiConnection;
@@ -17,6 +20,8 @@ export interface ClusterWatchOptions {
   readonly random: Random;
   /** Where the agents' pods are. */
   readonly namespace: string;
+  /** Whether to look at what KubeVirt permits. */
+  readonly kubeVirt: boolean;
   /** Policies to look at: their sums, or they themselves, may have changed. Not called before everything was seen. */
   readonly onChange: (policies: readonly string[]) => void;
   readonly onProblem: (collection: Collection, problem: WatchProblem | null) => void;
@@ -26,6 +31,8 @@ export interface ClusterWatch {
   readonly fleet: PolicyFleet;
   /** The policy as the cluster has it now; null: it is gone. */
   policy(name: string): KeptPolicy | null;
+  /** What KubeVirt permits; null: not looked at, not seen, or not installed. */
+  kubeVirt(): KubeVirtConfig | null;
   /** Nodes of which anything is known. */
   nodeCount(): number;
   /** Collections that have not been seen whole yet. */
@@ -41,7 +48,12 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   const fleet = createPolicyFleet();
   const problems = new Map<Collection, WatchProblem>();
   const pods = createPodIndex();
-  const dirty = { policies: new Set<string>(), nodes: new Set<string>(), pods: new Set<string>() };
+  const dirty = {
+    policies: new Set<string>(),
+    nodes: new Set<string>(),
+    pods: new Set<string>(),
+    kubeVirts: new Set<string>(),
+  };
 
   const open = <T>(
     collection: Collection,
@@ -64,6 +76,11 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
       onProblem: (problem) => {
         if (problem === null) problems.delete(collection);
         else problems.set(collection, problem);
+        if (collection === 'kubevirts') {
+          // It may just have been removed, or come.
+          dirty.kubeVirts.add('');
+          settle();
+        }
         options.onProblem(collection, problem);
       },
     });
@@ -72,13 +89,16 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
   const states = open('vfionodestates', `${group}/vfionodestates`, keepNodeState, dirty.nodes);
   const nodes = open('nodes', '/api/v1/nodes', keepNode, dirty.nodes);
   const agents = open('pods', `/api/v1/namespaces/${options.namespace}/pods`, keepPod, dirty.pods, agentSelector);
-  const views: Readonly<Record<Collection, Watched<unknown>>> = {
+  const kubeVirts = options.kubeVirt
+    ? open('kubevirts', '/apis/kubevirt.io/v1/kubevirts', parseKubeVirt, dirty.kubeVirts)
+    : null;
+  const views: Readonly<Record<(typeof collections)[number], Watched<unknown>>> = {
     vfiopolicies: policies.state,
     vfionodestates: states.state,
     nodes: nodes.state,
     pods: agents.state,
   };
-  const missing = (): readonly Collection[] => collections.filter((collection) => views[collection].items === null);
+  const missing = () => collections.filter((collection) => views[collection].items === null);
 
   const factsOf = (name: string): NodeFacts | null => {
     const digest = states.state.items?.get(name) ?? null;
@@ -97,7 +117,8 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
     const changedPolicies = take(dirty.policies);
     for (const name of changedPolicies) fleet.setPolicy(name, policies.state.items?.get(name)?.facts ?? null);
     for (const name of take(dirty.nodes)) fleet.setNode(name, factsOf(name));
-    const changed = new Set([...changedPolicies, ...fleet.takeChanged()]);
+    const others = take(dirty.kubeVirts).length > 0 ? [...fleet.policies.keys()] : [];
+    const changed = new Set([...changedPolicies, ...fleet.takeChanged(), ...others]);
     if (changed.size > 0) options.onChange([...changed]);
   }
 
@@ -106,9 +127,15 @@ export function watchCluster(options: ClusterWatchOptions): ClusterWatch {
     problems,
     missing,
     policy: (name) => policies.state.items?.get(name) ?? null,
+    kubeVirt() {
+      const items = kubeVirts?.state.items ?? null;
+      if (items === null || problems.get('kubevirts')?.code === 'NotFound') return null;
+      const [first = null] = [...items].toSorted(([a], [b]) => (a < b ? -1 : 1));
+      return first?.[1] ?? null;
+    },
     nodeCount: () => nodes.state.items?.size ?? 0,
     close() {
-      for (const reflector of [policies, states, nodes, agents]) reflector.close();
+      for (const reflector of [policies, states, nodes, agents, kubeVirts]) reflector?.close();
     },
   };
 }

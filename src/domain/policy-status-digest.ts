@@ -65,6 +65,8 @@ export interface NodeDigest {
   readonly policies: ReadonlyMap<string, PolicyOnNode>;
   /** Why the agent does not know all policies; null when it does. */
   readonly policiesUnknown: string | null;
+  /** By resource name: `vendor:device` of the devices in it, sorted. */
+  readonly offered: ReadonlyMap<string, readonly string[]>;
 }
 
 export const noDevices: DeviceDigest = Object.freeze({
@@ -102,7 +104,23 @@ export function digestNodeState(status: VfioNodeStateStatus | undefined): NodeDi
     });
   }
   const known = status?.conditions?.find(({ type }) => type === policiesKnownCondition);
-  return { policies, policiesUnknown: known?.status === 'False' ? clip(known.message, messageLength) : null };
+  return {
+    policies,
+    policiesUnknown: known?.status === 'False' ? clip(known.message, messageLength) : null,
+    offered: offeredBy(status?.devices ?? []),
+  };
+}
+
+/** Companions and physical functions are in no resource. */
+function offeredBy(devices: readonly VfioNodeDevice[]): ReadonlyMap<string, readonly string[]> {
+  const found = new Map<string, Set<string>>();
+  for (const { resource, id } of devices) {
+    if (resource === undefined || id === undefined) continue;
+    const ids = found.get(resource);
+    if (ids === undefined) found.set(resource, new Set([id]));
+    else ids.add(id);
+  }
+  return new Map([...found].map(([resource, ids]) => [resource, [...ids].toSorted()]));
 }
 
 interface Gathered {

@@ -1,5 +1,6 @@
 // All policies over all nodes, kept current change by change. A change of one node costs the policies that touch it; a change of one
 // policy costs the nodes; an event that changes nothing costs a comparison. Pure: who calls it knows when to write.
+import { createOfferedIds } from './offered-ids.ts';
 import type { NodeFacts, PolicyFacts } from './policy-status-share.ts';
 import { sameShare, shareOf } from './policy-status-share.ts';
 import { createSums, type PolicySums, type RunningSums } from './policy-status-sums.ts';
@@ -14,6 +15,8 @@ export interface PolicyFleet {
   readonly policies: ReadonlyMap<string, PolicyFacts>;
   /** The sums of a policy that is there; null otherwise. */
   sumsOf(policy: string): PolicySums | null;
+  /** `vendor:device` of the devices that nodes have in a resource, sorted. */
+  idsOf(resource: string): readonly string[];
   /** Policies whose status may have changed since the last call. */
   takeChanged(): readonly string[];
 }
@@ -29,6 +32,7 @@ export function createPolicyFleet(): PolicyFleet {
   const policies = new Map<string, PolicyFacts>();
   const sums = new Map<string, RunningSums>();
   const nodes = new Map<string, KnownNode>();
+  const offered = createOfferedIds();
   let changed = new Set<string>();
 
   const selects = (policy: PolicyFacts, { labels }: NodeFacts): boolean =>
@@ -50,6 +54,7 @@ export function createPolicyFleet(): PolicyFleet {
   return {
     policies,
     sumsOf: (policy) => sums.get(policy) ?? null,
+    idsOf: (resource) => offered.of(resource),
     takeChanged() {
       const taken = [...changed];
       changed = new Set();
@@ -85,6 +90,13 @@ export function createPolicyFleet(): PolicyFleet {
         );
       if (known === null) nodes.delete(name);
       else nodes.set(name, known);
+      // A node that has gone offers nothing.
+      const offeredBy = (one: KnownNode | null) =>
+        one === null || one.facts.labels === null ? null : (one.facts.digest?.offered ?? null);
+      const resources = offered.replace(offeredBy(former), offeredBy(known));
+      if (resources.length > 0)
+        for (const policy of policies.values())
+          if (policy.resource !== null && resources.includes(policy.resource.name)) changed.add(policy.name);
       for (const policyName of new Set([...touchedBy(former), ...touchedBy(known)])) {
         const policy = policies.get(policyName);
         if (policy !== undefined) update(policy, name, known);

@@ -12,6 +12,8 @@ export interface PolicyFacts {
   readonly generation: number;
   readonly mode: 'Enforce' | 'DryRun';
   readonly nodeSelector: LabelSelector;
+  /** Name of the extended resource, and whether virtual machines of KubeVirt are to have it; null without one. */
+  readonly resource: { readonly name: string; readonly kubeVirt: boolean } | null;
   /** Why this program cannot read the policy; null when it can. */
   readonly invalid: string | null;
 }

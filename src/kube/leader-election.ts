@@ -159,9 +159,13 @@ export function startLeaderElection(options: LeaderElectionOptions): LeaderElect
     const usual = times.retry * (0.8 + 0.4 * random.fraction());
     timer = clock.after(state === 'leading' ? Math.min(usual, remaining()) : usual, begin);
   };
+  const turnAndGoOn = async (): Promise<void> => {
+    await turn();
+    next();
+  };
   const begin = (): void => {
     if (state === 'leading' && remaining() === 0) return next();
-    running = turn().then(next);
+    running = turnAndGoOn();
   };
   begin();
 

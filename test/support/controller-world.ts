@@ -5,7 +5,8 @@ import { createApiConnection } from '../../src/kube/api-connection.ts';
 import type { Credentials } from '../../src/kube/ports.ts';
 import { createControllerMetrics, type ControllerMetrics } from '../../src/runtime/controller-metrics.ts';
 import type { Logger } from '../../src/runtime/logger.ts';
-import { createApiServer, type SimulatedApiServer } from '../../src/simulation/api-server.ts';
+import { createApiServer, type SimulatedApiServer, usualResources } from '../../src/simulation/api-server.ts';
+import type { JsonObject } from '../../src/simulation/api-server-merge.ts';
 import { createSeededRandom } from '../../src/simulation/seeded-random.ts';
 import { settleByImmediate } from '../../src/simulation/settle-adapter.ts';
 import { createVirtualClock, type VirtualClock } from '../../src/simulation/virtual-clock.ts';
@@ -14,7 +15,7 @@ export interface ControllerWorld {
   readonly clock: VirtualClock;
   readonly api: SimulatedApiServer;
   /** Starts a replica. */
-  start(identity: string, seed?: number): Replica;
+  start(identity: string, seed?: number, kubeVirt?: boolean): Replica;
   policy(name: string, spec?: Partial<VfioPolicySpec>): void;
   /** A Node object with an agent's pod on it. */
   node(name: string, parts?: { readonly ready?: boolean; readonly labels?: Readonly<Record<string, string>> }): void;
@@ -50,14 +51,27 @@ function recordingLogger(log: string[]): Logger {
   };
 }
 
+const kubeVirts = {
+  name: 'kubevirts',
+  kind: 'KubeVirt',
+  apiVersion: 'kubevirt.io/v1',
+  root: '/apis/kubevirt.io/v1',
+  namespaced: true,
+};
+
+/** Plain JSON, as the API server stores it. */
+export function jsonOf(value: unknown): JsonObject {
+  return JSON.parse(JSON.stringify(value)) as JsonObject;
+}
+
 export function createControllerWorld(): ControllerWorld {
   const clock = createVirtualClock({ settle: settleByImmediate });
-  const api = createApiServer({ clock });
+  const api = createApiServer({ clock, resources: [...usualResources, kubeVirts] });
   const metadata = (name: string) => ({ name, namespace: 'vfio' });
   return {
     clock,
     api,
-    start(identity, seed = 1) {
+    start(identity, seed = 1, kubeVirt = false) {
       const metrics = createControllerMetrics();
       const log: string[] = [];
       let lost: string | null = null;
@@ -72,6 +86,7 @@ export function createControllerWorld(): ControllerWorld {
         namespace: 'vfio',
         lease: 'controller',
         identity,
+        kubeVirt,
         onLost: (why) => {
           lost = why;
         },
@@ -83,7 +98,7 @@ export function createControllerWorld(): ControllerWorld {
         apiVersion: 'vfio-operator.dev/v1alpha1',
         kind: 'VfioPolicy',
         metadata: { name },
-        spec: JSON.parse(JSON.stringify({ devices: [{ vendor: '10de' }], ...spec })),
+        spec: jsonOf({ devices: [{ vendor: '10de' }], ...spec }),
       });
     },
     node(name, { ready = true, labels = {} } = {}) {
@@ -104,7 +119,7 @@ export function createControllerWorld(): ControllerWorld {
         apiVersion: 'vfio-operator.dev/v1alpha1',
         kind: 'VfioNodeState',
         metadata: { name },
-        status: JSON.parse(JSON.stringify(status)),
+        status: jsonOf(status),
       });
     },
     statusOf: (policy) => (api.get('vfiopolicies', policy)?.status as VfioPolicyStatus | undefined) ?? null,

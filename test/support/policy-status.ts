@@ -20,6 +20,7 @@ export function facts(parts: Partial<PolicyFacts> = {}): PolicyFacts {
     generation: 1,
     mode: 'Enforce',
     nodeSelector: { matchLabels: {}, matchExpressions: [] },
+    resource: null,
     invalid: null,
     ...parts,
   };

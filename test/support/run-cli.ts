@@ -68,6 +68,7 @@ export async function runProgramHere(args: readonly string[]): Promise<CliRun> {
     proofs: {},
     readPods: unexpected,
     writer: unexpected,
+    openCluster: unexpected,
     toYaml: (value) => Promise.resolve(stringify(value)),
   });
   worker.close();

@@ -17,7 +17,7 @@ export const statesPath = `/apis/${group}/v1alpha1/vfionodestates`;
 /** Permissions of the controller, for the user that its processes are. */
 export async function permitController(cluster: ControlPlane): Promise<void> {
   const rbac = 'rbac.authorization.k8s.io';
-  const watch = ['get', 'list', 'watch'];
+  const watch = ['list', 'watch'];
   const objects = [
     { apiVersion: 'v1', kind: 'Namespace', metadata: { name: NAMESPACE } },
     {
@@ -28,6 +28,7 @@ export async function permitController(cluster: ControlPlane): Promise<void> {
         { apiGroups: [group], resources: ['vfiopolicies', 'vfionodestates'], verbs: watch },
         { apiGroups: [group], resources: ['vfiopolicies/status'], verbs: ['patch'] },
         { apiGroups: [''], resources: ['nodes'], verbs: watch },
+        { apiGroups: ['kubevirt.io'], resources: ['kubevirts'], verbs: watch },
       ],
     },
     {
@@ -35,7 +36,7 @@ export async function permitController(cluster: ControlPlane): Promise<void> {
       kind: 'Role',
       metadata: { name: USER, namespace: NAMESPACE },
       rules: [
-        { apiGroups: [''], resources: ['pods'], verbs: ['list', 'watch'] },
+        { apiGroups: [''], resources: ['pods'], verbs: watch },
         { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'create', 'update'] },
       ],
     },
@@ -53,6 +54,8 @@ export async function permitController(cluster: ControlPlane): Promise<void> {
 export interface ControllerParts {
   /** Port of its metrics; default a free one. */
   readonly port?: number;
+  /** Further flags. */
+  readonly flags?: readonly string[];
   /** A bundle, run as the image runs it and as in a pod: a service account in its place, no kubeconfig. Default: the sources. */
   readonly bundle?: string;
 }
@@ -61,7 +64,17 @@ export interface ControllerParts {
 export function newController(cluster: ControlPlane, name: string, parts: ControllerParts = {}): Service {
   const log = join(cluster.directory, `${name}.log`);
   const listen = `127.0.0.1:${parts.port ?? 0}`;
-  const flags = ['--namespace', NAMESPACE, '--identity', name, '--listen', listen, '--log-level', 'debug'];
+  const flags = [
+    '--namespace',
+    NAMESPACE,
+    '--identity',
+    name,
+    '--listen',
+    listen,
+    '--log-level',
+    'debug',
+    ...(parts.flags ?? []),
+  ];
   const command =
     parts.bundle === undefined
       ? [process.execPath, sources, 'controller', ...flags, '--kubeconfig', cluster.kubeconfig(USER)]

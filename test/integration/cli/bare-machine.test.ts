@@ -31,6 +31,7 @@ async function run(files: Files, ...args: readonly string[]): Promise<CliRun> {
     proofs: {},
     readPods: refuse,
     writer: refuse,
+    openCluster: () => Promise.reject(new Error('nothing here asks a cluster')),
     toYaml: refuse,
   };
   const code = await runProgram(['node', 'vfio-operator', ...args], parts);

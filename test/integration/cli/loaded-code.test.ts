@@ -23,7 +23,7 @@ beforeAll(async () => {
     logLevel: 'silent',
   });
   chunks = metafile.outputs;
-});
+}, 60_000);
 
 /** Source files of `library` that are loaded with the chunk whose entry is `entry`, without what it imports on demand. */
 function loadsWith(entry: string, library: string): boolean {
@@ -53,3 +53,15 @@ test('nothing of the agent but policies from files needs the CEL library', () =>
     .filter((entry) => entry.startsWith('src/agent/') && loadsWith(entry, '@marcbachmann/cel-js'));
   expect(needing).toEqual(['src/agent/policy-directory.ts']);
 });
+
+test.each(['src/agent/main.ts', 'src/controller/main.ts', 'src/cli/main.ts'])(
+  '%s loads the Kubernetes client library for a kubeconfig alone',
+  (entry) => {
+    expect(loadsWith(entry, '@kubernetes/client-node')).toBe(false);
+    expect(loadsWith('src/kube/cluster-client.ts', '@kubernetes/client-node')).toBe(false);
+    const holders = Object.values(chunks).filter(({ inputs }) =>
+      Object.keys(inputs).some((input) => input.includes('node_modules/@kubernetes/client-node/')),
+    );
+    expect(holders.length).toBeGreaterThan(0);
+  },
+);

@@ -59,6 +59,7 @@ function toParts(process: AgentProcess, out: (text: string) => void, note: (text
     proofs: { disks: createSimulatedDisks(node.kernel.files), ownAddresses: () => [] },
     readPods: () => Promise.resolve({ unreadable: 'there is no kubelet on this node' }),
     writer: () => Promise.resolve({ processes, random: node.random, grpc: noGrpc }),
+    openCluster: () => Promise.reject(new Error('nothing here asks a cluster')),
     toYaml: () => Promise.reject(new Error('not asked for')),
   };
 }

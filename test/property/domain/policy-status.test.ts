@@ -31,6 +31,8 @@ const device = fc.record(
     policy: policyName,
     code: fc.constantFrom('Conflict', 'HeldByPod', 'RootStorage'),
     message: fc.constantFrom('why', 'why not'),
+    resource: fc.constantFrom('example.dev/a', 'example.dev/b'),
+    id: fc.constantFrom('10de:26b9', '15b3:101e', '8086:1572'),
     alsoWantedBy: fc.uniqueArray(policyName, { maxLength: 2 }),
   },
   { requiredKeys: ['address', 'decision'] },
@@ -89,6 +91,9 @@ it('is the same step by step as at once', () => {
         const now = statusesOf(fleet);
         const changed = new Set(fleet.takeChanged());
         expect(now).toEqual(statusesOf(fleetOf(policies.values(), nodes)));
+        const whole = fleetOf(policies.values(), nodes);
+        for (const resource of ['example.dev/a', 'example.dev/b'])
+          expect(fleet.idsOf(resource)).toEqual(whole.idsOf(resource));
         // Nothing changes untold.
         for (const [name, one] of Object.entries(now)) if (!changed.has(name)) expect(one).toEqual(told[name]);
         told = now;

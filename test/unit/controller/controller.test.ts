@@ -1,6 +1,7 @@
 // The controller on the simulated API server: what it writes, when, and what it does not.
 import { describe, expect, it } from 'vitest';
-import { createControllerWorld, type ControllerWorld } from '../../support/controller-world.ts';
+import { createControllerWorld, type ControllerWorld, jsonOf } from '../../support/controller-world.ts';
+import { kubeVirtObject } from '../../support/kubevirt.ts';
 import { device } from '../../support/policy-status.ts';
 
 /** The policy's uid and generation, as an agent that has seen it reports them. */
@@ -231,5 +232,55 @@ describe('two replicas', () => {
     world.state('a', { policies: [seenBy(world, 'gpus')], devices: [device()] });
     await world.clock.advance(60_000);
     expect(world.writes()).toBe(before);
+  });
+});
+
+describe('beside KubeVirt', () => {
+  const note = (world: ControllerWorld) =>
+    world.statusOf('gpus')?.conditions?.find(({ type }) => type === 'KubeVirtPermitted');
+  const prepare = (): ControllerWorld => {
+    const world = createControllerWorld();
+    world.policy('gpus', { resource: { name: 'vfio-operator.dev/gpu' } });
+    world.node('a');
+    const offered = device({ id: '10de:26b9', resource: 'vfio-operator.dev/gpu' });
+    world.state('a', { policies: [seenBy(world, 'gpus')], devices: [offered] });
+    return world;
+  };
+
+  it('says what KubeVirt lacks, and that it lacks nothing once it is mended', async () => {
+    const world = prepare();
+    world.api.put('kubevirts', jsonOf(kubeVirtObject([])));
+    const { controller } = world.start('one', 1, true);
+    await world.clock.advance(6000);
+    expect(note(world)).toMatchObject({ status: 'False', reason: 'NotPermitted' });
+    expect(note(world)?.message).toContain('"pciVendorSelector":"10de:26b9"');
+    expect(ready(world)?.status).toBe('True');
+    expect(controller.ready().ok).toBe(true);
+    const permitted = { pciVendorSelector: '10de:26b9', resourceName: 'vfio-operator.dev/gpu' };
+    world.api.put('kubevirts', jsonOf(kubeVirtObject([{ ...permitted, externalResourceProvider: true }])));
+    await world.clock.advance(6000);
+    expect(note(world)).toMatchObject({ status: 'True', reason: 'Permitted' });
+  });
+
+  it('says nothing where KubeVirt is not installed, not looked at, or not meant', async () => {
+    const world = prepare();
+    const { controller } = world.start('one', 1, true);
+    world.api.faults.refuse('kubevirts', 404);
+    await world.clock.advance(60_000);
+    expect(note(world)).toBeUndefined();
+    expect(controller.ready()).toEqual({ ok: true, message: 'leading' });
+
+    const unasked = prepare();
+    unasked.api.put('kubevirts', jsonOf(kubeVirtObject([])));
+    unasked.start('one');
+    await unasked.clock.advance(6000);
+    expect(note(unasked)).toBeUndefined();
+
+    const other = prepare();
+    other.policy('gpus', { resource: { name: 'vfio-operator.dev/gpu', environment: ['SriovNetwork'] } });
+    other.api.put('kubevirts', jsonOf(kubeVirtObject([])));
+    other.start('one', 1, true);
+    await other.clock.advance(6000);
+    expect(note(other)).toBeUndefined();
   });
 });

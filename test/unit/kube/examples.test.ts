@@ -4,7 +4,9 @@ import { findConflicts } from '../../../src/domain/find-conflicts.ts';
 import { parsePolicyFile, separateDuplicates } from '../../../src/kube/policy-documents.ts';
 
 const directory = new URL('../../../examples/', import.meta.url);
-const names = readdirSync(directory).toSorted();
+const names = readdirSync(directory)
+  .filter((name) => name.endsWith('.yaml'))
+  .toSorted();
 const read = (name: string) => parsePolicyFile(readFileSync(new URL(name, directory), 'utf8'), name);
 
 describe('examples', () => {
