@@ -23,7 +23,7 @@ export class AccessError extends Error {
 }
 
 /** Where kubelet mounts a service account into every container. */
-export const serviceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
+const serviceAccountDirectory = '/var/run/secrets/kubernetes.io/serviceaccount';
 
 export interface InClusterOptions {
   readonly files: Files;

@@ -170,6 +170,16 @@ describe('answers that break', () => {
     });
   });
 
+  it('gives up likewise what waits for the connection, and has one again afterwards', async () => {
+    const server = await servers.start();
+    const http = openHttp(servers, server);
+    server.handle = () => undefined;
+    const both = ['/a', '/b'].map((path) => http.send(get(path), { ...patience, deadline: 300 }));
+    for (const one of both) await expect(one).rejects.toMatchObject({ code: 'ETIMEDOUT' });
+    server.handle = (_request, response) => response.end('{}');
+    expect(await readAnswer(http, get('/c'))).toBe('{}');
+  });
+
   it('says so when nobody listens', async () => {
     const server = await servers.start();
     const http = openHttp(servers, server);
