@@ -22,7 +22,7 @@ export interface KernelWorkerOptions {
   readonly readers?: number;
   /** How long an idle worker is kept, 30 s unless told. */
   readonly idle?: number;
-  /** How long a start may take, 10 s unless told. */
+  /** How long a start may take, 30 s unless told: Node's own start takes seconds on a machine that is busy starting up. */
   readonly startDeadline?: number;
   /**
    * A directory in the cgroup v2 file system that workers move to before their first request, through PID 1's cgroup namespace
@@ -170,7 +170,7 @@ async function start(
   options: KernelWorkerOptions,
   stayed: string | null,
 ): Promise<{ readonly process: WorkerProcess; readonly stayed: string | null }> {
-  const startDeadline = options.startDeadline ?? 10_000;
+  const startDeadline = options.startDeadline ?? 30_000;
   const node = [process.execPath, '--max-old-space-size=16', options.entry];
   const plain = { file: process.execPath, args: node.slice(1), startDeadline };
   if (options.cgroup === undefined) return { process: await startWorkerProcess(plain), stayed: null };
