@@ -27,7 +27,9 @@ async function measure(nodes: number): Promise<FleetFigures> {
 const mebibytes = (bytes: number): string => (bytes / 1024 / 1024).toFixed(0);
 const seconds = (milliseconds: number): string => (milliseconds / 1000).toFixed(1);
 
-console.log('nodes  right s  one change s  new leader s  RSS MiB (now/most)  state KiB  status writes  requests');
+console.log(
+  'nodes  right s  one change s  new leader s  RSS MiB (now/most/new leader)  state KiB  status writes  requests',
+);
 for (const nodes of sizes) {
   const figures = await measure(nodes);
   const requests = Object.entries(figures.requests).filter(([, count]) => count > 0);
@@ -36,7 +38,9 @@ for (const nodes of sizes) {
     seconds(figures.right).padStart(8),
     seconds(figures.oneChange).padStart(13),
     seconds(figures.successor).padStart(13),
-    `${mebibytes(figures.resident)} / ${mebibytes(figures.mostResident)}`.padStart(19),
+    `${mebibytes(figures.resident)} / ${mebibytes(figures.mostResident)} / ${mebibytes(figures.successorMost)}`.padStart(
+      30,
+    ),
     (figures.stateBytes / 1024).toFixed(1).padStart(10),
     `${figures.statusWrites}`.padStart(14),
     requests.map(([verb, count]) => `${verb} ${count}`).join(', '),

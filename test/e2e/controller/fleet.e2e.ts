@@ -26,6 +26,7 @@ it('adds up 500 nodes', async () => {
   expect(figures.right).toBeLessThan(10_000);
   expect(figures.oneChange).toBeLessThan(10_000);
   expect(figures.mostResident).toBeLessThan(300 * 1024 * 1024);
+  expect(figures.successorMost).toBeLessThan(300 * 1024 * 1024);
   const { GET = 0, WATCH = 0, PATCH = 0, PUT = 0 } = figures.requests;
   // Four collections in pages of 100, two looks at the Lease; a watch each; renewals every two seconds.
   expect(GET).toBeLessThan(40);

@@ -36,6 +36,8 @@ export interface FleetFigures {
   /** Bytes resident now and at most. */
   readonly resident: number;
   readonly mostResident: number;
+  /** The same of the new leader, which has listed everything at once. */
+  readonly successorMost: number;
   /** Requests of the controller by verb, from its start to the end. */
   readonly requests: Readonly<Record<string, number>>;
   /** Writes of statuses that it took while the fleet came up. */
@@ -83,11 +85,13 @@ export async function measureFleet(
   const begun = Date.now();
   await applyState(cluster, last, { ...stateOf(policies, size), devices: [] });
   await timeUntilBound(cluster, size, size.nodes - 1);
+  const successor = Date.now() - begun;
   const figures: FleetFigures = {
     right,
     oneChange,
-    successor: Date.now() - begun,
+    successor,
     ...memory,
+    successorMost: readMemory(second.pid() ?? 0).mostResident,
     requests,
     statusWrites: writes.written ?? 0,
     stateBytes: Buffer.byteLength(state.text),
