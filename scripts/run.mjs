@@ -75,6 +75,7 @@ const tasks = {
   'e2e:full': () => clusterPrograms() || run(node(), ['test/e2e/full.ts', ...rest]),
   bench: () => run(node(), ['bench/run.ts', ...rest]),
   simulate: () => run(node(), ['test/simulate/main.ts', ...rest]),
+  fuzz: () => run(node(), ['test/fuzz/main.ts', ...rest]),
 };
 
 const chosen = tasks[task];

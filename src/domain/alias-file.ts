@@ -1,7 +1,7 @@
 // Parsers of the files in which module aliases stand. None throws, whatever the bytes: a bad line is reported and skipped. Strings that are kept are copies, so that a parsed file of 1.4 MB can be freed (V8's slices keep it alive).
 import type { AliasEntry, AliasOrigin } from './driver-choice.ts';
 import { compileGlob } from './glob.ts';
-import { toLookupForm } from './module-name.ts';
+import { isModuleName, toLookupForm } from './module-name.ts';
 
 /** A line that says nothing usable: where, its text (at most 200 characters of it), and why. */
 export interface AliasProblem {
@@ -87,7 +87,7 @@ export function createCollector(source: string, origin: AliasOrigin): AliasColle
       const name = toLookupForm(module);
       if (problem !== null) {
         report(line, text, `bad alias pattern: ${problem}`);
-      } else if (name === null) {
+      } else if (name === null || !isModuleName(name)) {
         report(line, text, `bad module name ${JSON.stringify(module.slice(0, 64))}`);
       } else {
         const kept = modules.get(name) ?? copyText(name);

@@ -50,7 +50,8 @@ function cutFrame(status: VfioNodeStateStatus, budget: number): VfioNodeStateSta
   return { ...shorter, policies: policies.map(withoutMessage), resources: resources.map(withoutMessage) };
 }
 
-function withoutMessage<T extends { readonly message?: string }>({ message: _, ...rest }: T): Omit<T, 'message'> {
+function withoutMessage<T extends { readonly message?: string }>(one: T): Omit<T, 'message'> {
+  const { message: _, ...rest } = one;
   return rest;
 }
 

@@ -33,6 +33,8 @@ export function readYamlDocuments(text: string): YamlFile {
       lineCounter: lines,
       prettyErrors: false,
       merge: true,
+      // What it would warn of on stderr, such as a mapping for a key, ends in a problem of its own.
+      logLevel: 'error',
       customTags: (tags) => [booleanWords, numbers, ...tags],
     });
     const documents = Array.isArray(parsed) ? parsed : [];

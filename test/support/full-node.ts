@@ -101,12 +101,14 @@ function aNode(count: number, traits: Traits): NodeStateInput {
   );
   const decisions = devices.map(({ address, driver, iommuGroup }, index) =>
     aDecision({
-      ...{ address, kind: traits.kind, iommuGroup, message: traits.message, driverNow: driver },
-      ...{
-        policy: of(traits.policies, index),
-        resource: of(traits.resources, index),
-        choice: of(traits.choices, index),
-      },
+      address,
+      iommuGroup,
+      kind: traits.kind,
+      message: traits.message,
+      driverNow: driver,
+      policy: of(traits.policies, index),
+      resource: of(traits.resources, index),
+      choice: of(traits.choices, index),
       driverWanted: traits.kind === 'Bound' ? driver : `${traits.driver}x`,
       code: traits.kind === 'Bound' ? null : 'GroupNotViable',
       losers: traits.kind === 'Bound' ? [] : traits.policies.slice(0, 8).map((policy) => ({ policy, why: 'priority' })),
