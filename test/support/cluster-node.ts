@@ -2,7 +2,7 @@
 import { createClusterOrigin } from '../../src/agent/cluster/cluster-origin.ts';
 import type { PolicyOrigin } from '../../src/agent/policy-origin.ts';
 import { createApiConnection } from '../../src/kube/api-connection.ts';
-import type { Credentials, Http, HttpAnswer } from '../../src/kube/ports.ts';
+import type { Credentials } from '../../src/kube/ports.ts';
 import { createApiServer, type SimulatedApiServer } from '../../src/simulation/api-server.ts';
 import type { KernelSpec } from '../../src/simulation/kernel/spec.ts';
 import { demoNode } from '../../src/simulation/nodes/demo-node.ts';
@@ -17,14 +17,10 @@ const noCredentials: Credentials = {
   forget: () => undefined,
 };
 
-/** What discovery says of the API group. */
-export type Served = 'served' | 'terminating' | 'gone';
-
 export interface ClusterNode {
   readonly node: AgentNode;
   readonly api: SimulatedApiServer;
   readonly clock: VirtualClock;
-  discovery: Served;
   /** That of the last agent. */
   origin(): PolicyOrigin;
   /** The node state as the API server has it. */
@@ -53,10 +49,15 @@ export async function clusterNode(spec: KernelSpec = demoNode): Promise<ClusterN
   let origin: PolicyOrigin | null = null;
   // The API server lives in the node's time.
   const node = new AgentNode(spec, [], (process, logger, metrics) => {
-    const http = withDiscovery(api.connect(), () => cluster.discovery);
     const { clock, files } = process;
     const server = { host: '10.96.0.1', port: 443 };
-    const connection = createApiConnection({ http, credentials: noCredentials, clock, server, userAgent: 'test' });
+    const connection = createApiConnection({
+      http: api.connect(),
+      credentials: noCredentials,
+      clock,
+      server,
+      userAgent: 'test',
+    });
     return (origin = createClusterOrigin({
       connection,
       files,
@@ -72,7 +73,6 @@ export async function clusterNode(spec: KernelSpec = demoNode): Promise<ClusterN
     node,
     api,
     clock: node.clock,
-    discovery: 'served',
     origin() {
       if (origin === null) throw new Error('no agent was started');
       return origin;
@@ -92,30 +92,4 @@ export async function clusterNode(spec: KernelSpec = demoNode): Promise<ClusterN
 /** Objects of ours as the API server's own type. */
 export function toJson(object: object): Parameters<SimulatedApiServer['put']>[1] {
   return JSON.parse(JSON.stringify(object)) as Parameters<SimulatedApiServer['put']>[1];
-}
-
-function withDiscovery(http: Http, served: () => Served): Http {
-  return {
-    ...http,
-    send: (request, options) =>
-      request.path === '/apis/vfio-operator.dev/v1alpha1'
-        ? Promise.resolve(toAnswer(served()))
-        : http.send(request, options),
-  };
-}
-
-function toAnswer(served: Served): HttpAnswer {
-  const verbs = served === 'served' ? ['create', 'get', 'list', 'watch'] : ['delete', 'get', 'list', 'watch'];
-  const body =
-    served === 'gone'
-      ? { kind: 'Status', message: 'the server could not find the requested resource' }
-      : { kind: 'APIResourceList', resources: [{ name: 'vfiopolicies', verbs }] };
-  return {
-    status: served === 'gone' ? 404 : 200,
-    headers: {},
-    body: (async function* () {
-      yield new TextEncoder().encode(JSON.stringify(body));
-    })(),
-    abort: () => undefined,
-  };
 }
