@@ -8,7 +8,7 @@ import { stringify } from 'yaml';
 import type { ApiResponse, KubernetesObject } from '../cluster/api-client.ts';
 import type { ControlPlane } from '../cluster/control-plane.ts';
 import { CHART, find, NAMESPACE, RELEASE, render } from './chart.ts';
-import { install, policies, startPrepared } from './prepared-cluster.ts';
+import { install, nodeStates, policies, startPrepared } from './prepared-cluster.ts';
 
 const everything = {
   metrics: { enabled: true },
@@ -120,6 +120,23 @@ describe('a release', () => {
     });
     return (crd['spec'] as { names: { shortNames: readonly string[] } }).names.shortNames;
   };
+});
+
+describe('docs/install.md', () => {
+  it('tells before the uninstall which devices are still taken', async () => {
+    const page = readFileSync(join(CHART, '../../../docs/install.md'), 'utf8');
+    const template = /kubectl get vfionodestates -o (jsonpath='[^']*')/.exec(page)?.[1]?.replaceAll("'", '') ?? '';
+    const name = 'lab1';
+    const kind = { apiVersion: 'vfio-operator.dev/v1alpha1', kind: 'VfioNodeState', metadata: { name } };
+    const devices = [
+      { address: '0000:3b:00.0', decision: 'Bound' },
+      { address: '0000:3b:00.1', decision: 'Held' },
+    ];
+    await cluster.admin.apply(`${nodeStates}/${name}`, kind);
+    await cluster.admin.apply(`${nodeStates}/${name}/status`, { ...kind, status: { devices } });
+    expect(await cluster.kubectl(['get', 'vfionodestates', '-o', template])).toBe('lab1 Bound Held \n');
+    await cluster.kubectl(['delete', 'vfionodestate', name]);
+  });
 });
 
 describe('examples/', () => {
