@@ -120,7 +120,7 @@ test('a list older than what an earlier life acted on is not believed, until the
 });
 
 test('deletions in a gap are seen: by the watch where the history reaches back, by a list where it was compacted', async () => {
-  const watched = await watching();
+  const watched = await watching({ clock: hurriedClock(10) });
   const from = proxy.seen.length;
   proxy.refuse();
   await remove('a');
