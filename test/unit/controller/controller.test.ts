@@ -49,8 +49,9 @@ describe('the controller', () => {
     await world.clock.advance(10_000);
     const before = world.writes();
     for (let turn = 0; turn < 100; turn += 1) {
-      const decision = turn % 2 === 0 ? 'Bind' : 'Bound';
-      world.state('a', { policies: [seenBy(world, 'gpus')], devices: [device({ decision })] });
+      // No two looks that are less than 5 s apart see the same.
+      const devices = Array.from({ length: (turn % 29) + 1 }, (_, index) => device({ address: `0000:${index}:00.0` }));
+      world.state('a', { policies: [seenBy(world, 'gpus')], devices });
       await world.clock.advance(200);
     }
     expect(world.writes() - before).toBeLessThanOrEqual(5);
