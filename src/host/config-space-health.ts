@@ -1,5 +1,5 @@
 // Whether devices of ours still answer: a PCI function that has fallen off its bus reads all ones from its configuration space
-// (pci_device_is_present() in drivers/pci/pci.c judges by the same). Reading wakes a sleeping device up (pci_config_pm_runtime_get), so
+// (pci_device_is_present() in drivers/pci/pci.c judges by its first four bytes, for a virtual function by its PF's). Reading wakes a sleeping device up (pci_config_pm_runtime_get), so
 // only one that is awake is asked, every 30 s at most, through the kernel worker. One that was silent is asked asleep or not: it is
 // offered to nobody, and only an answer makes it well.
 import type { Device } from '../domain/device.ts';
@@ -61,7 +61,8 @@ export function createConfigSpaceHealth({
     const [result] = answer.results;
     // An error is no proof of anything: what is gone from its bus shows elsewhere.
     if (result === undefined || 'errno' in result) return null;
-    return /^f{8}/.test(result.text)
+    // The whole header: a virtual function's vendor and device id alone read all ones, always (SR-IOV, section 3.4.1).
+    return /^f+$/.test(result.text)
       ? `${device.address} does not answer: its configuration space reads all ones`
       : null;
   };

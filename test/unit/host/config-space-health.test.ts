@@ -48,6 +48,12 @@ async function bench() {
 }
 
 describe('a device that does not answer', () => {
+  it('is not a virtual function, whose ids read all ones by the standard', async () => {
+    const { check, config } = await bench();
+    config[second] = `${dead}0600100001000002`.padEnd(128, '0');
+    expect(await check()).toEqual(new Map());
+  });
+
   it('is told by all ones, and well again by an answer', async () => {
     const { check, clock, config } = await bench();
     config[second] = dead;
