@@ -9,9 +9,9 @@ import { retryAfterOf } from '../../kube/watch-problem.ts';
 import type { Clock, Random, Timer } from '../../runtime/ports.ts';
 
 /** Who wrote a field, as managedFields shows it. */
-export const fieldManager = 'vfio-operator-agent';
+const fieldManager = 'vfio-operator-agent';
 /** Milliseconds between the beginnings of two writes. */
-export const writeInterval = 2_000;
+const writeInterval = 2_000;
 export const nodeStatesPath = '/apis/vfio-operator.dev/v1alpha1/vfionodestates';
 
 export interface PublisherOptions {

@@ -139,7 +139,7 @@ describe('an agent with its own rights', () => {
     await seconds(5);
     const sent = machine.sent();
     expect((await nodeState()).metadata?.['resourceVersion']).toBe(before.metadata?.['resourceVersion']);
-    await seconds(10);
+    await seconds(6);
     const { PATCH, POST, PUT, DELETE } = machine.sent();
     expect({ PATCH, POST, PUT, DELETE }).toEqual({ PATCH: sent['PATCH'], POST: sent['POST'], PUT: 0, DELETE: 0 });
   });
@@ -178,7 +178,7 @@ describe('an agent with its own rights', () => {
 
   test('releases nothing while the API server is frozen', async () => {
     cluster.apiServer.pause();
-    await seconds(10);
+    await seconds(6);
     expect([driver(), known()]).toEqual(['vfio-pci', true]);
     cluster.apiServer.resume();
     await cluster.kubectl(['delete', 'vfiopolicy', 'nics']);
@@ -213,7 +213,7 @@ describe('an agent with its own rights', () => {
   test('releases nothing when the CRD is deleted, and its objects with it; once it is there again, what is gone is gone', async () => {
     await cluster.kubectl(['delete', 'crd', 'vfiopolicies.vfio-operator.dev']);
     await untilKnown(false);
-    await seconds(8);
+    await seconds(6);
     expect([driver(), known(), machine.node.offered(nicResource)]).toEqual([
       'vfio-pci',
       false,
@@ -240,13 +240,11 @@ describe('an agent with its own rights', () => {
 
   test('obeys 429, and what it had to say arrives', async () => {
     proxy.intercept(({ method }) =>
-      method === 'PATCH' ? { status: 429, headers: { 'retry-after': '5' } } : undefined,
+      method === 'PATCH' ? { status: 429, headers: { 'retry-after': '4' } } : undefined,
     );
     machine.node.control.unplug(at.spareNic);
-    await seconds(12);
-    const refused = proxy.seen.filter(
-      ({ method, at: time }) => method === 'PATCH' && time > Date.now() - 11_000,
-    ).length;
+    await seconds(9);
+    const refused = proxy.seen.filter(({ method, at: time }) => method === 'PATCH' && time > Date.now() - 8_500).length;
     expect(refused).toBeLessThanOrEqual(3);
     proxy.intercept(null);
     await until('the state', async () => JSON.stringify(await nodeState()).includes('"healthy":0'), 60);
