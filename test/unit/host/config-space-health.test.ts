@@ -23,7 +23,7 @@ async function bench() {
   const paths = hostPaths();
   const clock = createVirtualClock({ settle: () => Promise.resolve() });
   const inventory = await createScanner({ files, paths }).scan({ wantSerialNumbers: false });
-  const config: Record<string, string | ReadOutcome | 'unavailable'> = {};
+  const config: Record<string, string | ReadOutcome> = {};
   const asked: string[] = [];
   const worker: KernelWorker = {
     lease: () => Promise.reject(new WorkerUnavailable('reads need no lease')),
