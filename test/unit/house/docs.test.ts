@@ -3,6 +3,7 @@
 import { readFileSync, readdirSync, existsSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { describe, expect, it, test } from 'vitest';
+import { eventReasons } from '../../../src/agent/cluster/node-event.ts';
 import { agentCommand } from '../../../src/agent/config.ts';
 import { cures } from '../../../src/domain/cures.ts';
 import { decisionKinds, holdCodes, refusalCodes } from '../../../src/domain/codes.ts';
@@ -76,6 +77,14 @@ describe('docs/operations.md', () => {
     const inPage = table
       .filter(([name]) => name?.startsWith('`vfio_operator_'))
       .map(([name, type]) => `${name?.replaceAll('`', '')} ${type}`);
+    expect(inPage.toSorted()).toEqual(inCode.toSorted());
+  });
+
+  it('has every reason of an event with its type, and no other', () => {
+    const inCode = Object.entries(eventReasons).map(([reason, { type }]) => `${reason} ${type}`);
+    const inPage = table
+      .filter(([, type]) => type === 'Normal' || type === 'Warning')
+      .map(([reason, type]) => `${reason?.replaceAll('`', '')} ${type}`);
     expect(inPage.toSorted()).toEqual(inCode.toSorted());
   });
 
