@@ -376,7 +376,7 @@ export interface VfioPolicyProblem {
   readonly message: string;
 }
 /**
- * What has become of it, over all nodes. Written by the controller.
+ * What has become of it, over all nodes. Written by the controller; observedGeneration -1 until then.
  */
 export interface VfioPolicyStatus {
   /**
