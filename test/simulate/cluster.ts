@@ -4,8 +4,7 @@ import { createClusterOrigin } from '../../src/agent/cluster/cluster-origin.ts';
 import type { ClusterOriginParts } from '../../src/agent/cluster/cluster-origin.ts';
 import type { PolicyOrigin } from '../../src/agent/policy-origin.ts';
 import { createApiConnection } from '../../src/kube/api-connection.ts';
-import { HttpError } from '../../src/kube/ports.ts';
-import type { Credentials, Http, HttpAnswer } from '../../src/kube/ports.ts';
+import type { Credentials } from '../../src/kube/ports.ts';
 import { disturbApiServer } from '../../src/simulation/api-server-disturb.ts';
 import { createApiServer } from '../../src/simulation/api-server.ts';
 import type { SimulatedApiServer } from '../../src/simulation/api-server.ts';
@@ -32,7 +31,9 @@ export const clusterPatience = 90_000;
 /** One cluster. */
 export class Cluster {
   readonly api: SimulatedApiServer;
-  private discovery: 'served' | 'gone' | 'away' = 'served';
+  /** What people want, whether or not the API server has it now. */
+  private readonly wanted = new Map<string, PolicySpec>();
+  private withoutCrd = false;
   private looked = 0;
 
   constructor(clock: Clock) {
@@ -48,7 +49,7 @@ export class Cluster {
   ): { readonly origin: PolicyOrigin; end(): void } {
     const inner = this.api.connect();
     const connection = createApiConnection({
-      http: createMortalHttp(this.withDiscovery(inner), life),
+      http: createMortalHttp(inner, life),
       credentials,
       clock: parts.clock,
       server: { host: '10.96.0.1', port: 443 },
@@ -59,12 +60,18 @@ export class Cluster {
   }
 
   setPolicy(name: string, spec: PolicySpec): void {
+    this.wanted.set(name, spec);
+    if (!this.withoutCrd) this.putPolicy(name, spec);
+  }
+
+  private putPolicy(name: string, spec: PolicySpec): void {
     const { uid } = (this.api.get('vfiopolicies', name)?.metadata ?? {}) as { readonly uid?: string };
     const document = policyDocument(name, spec);
     this.api.put('vfiopolicies', uid === undefined ? document : { ...document, metadata: { name, uid } });
   }
 
   removePolicy(name: string): void {
+    this.wanted.delete(name);
     this.api.delete('vfiopolicies', name);
   }
 
@@ -73,7 +80,6 @@ export class Cluster {
     const { faults } = this.api;
     const ways: readonly (() => string)[] = [
       () => {
-        this.discovery = 'away';
         faults.goAway();
         return 'the API server goes away';
       },
@@ -82,10 +88,14 @@ export class Cluster {
         return 'the API server stands still';
       },
       () => {
-        this.discovery = 'gone';
         faults.refuse('vfiopolicies', 404);
         faults.expireWatches();
-        return 'the CRD is gone';
+        return 'the CRD is not served';
+      },
+      () => {
+        this.withoutCrd = true;
+        this.api.deleteCrd('vfiopolicies');
+        return 'the CRD is deleted, and all policies with it';
       },
       ...([401, 403] as const).map((status) => () => {
         faults.refuse('vfiopolicies', status);
@@ -112,8 +122,12 @@ export class Cluster {
 
   /** Everything works again. */
   heal(): void {
-    this.discovery = 'served';
     this.api.faults.heal();
+    if (this.withoutCrd) {
+      this.withoutCrd = false;
+      this.api.createCrd('vfiopolicies');
+      for (const [name, spec] of this.wanted) this.putPolicy(name, spec);
+    }
     if (this.api.get('nodes', nodeName) === null) this.putNode();
   }
 
@@ -131,27 +145,5 @@ export class Cluster {
       metadata: { name: nodeName, labels: { zone: 'a' } },
       status: { addresses: [{ type: 'InternalIP', address: '10.0.2.15' }] },
     });
-  }
-
-  /** The simulated server has no discovery of its own. */
-  private withDiscovery(http: Http): Http {
-    const answer = (): Promise<HttpAnswer> => {
-      if (this.discovery === 'away') return Promise.reject(new HttpError('ECONNREFUSED', 'simulated: refused'));
-      const served = this.discovery === 'served';
-      const resources = [{ name: 'vfiopolicies', verbs: ['create', 'get', 'list', 'watch'] }];
-      const body = served ? { kind: 'APIResourceList', resources } : { kind: 'Status', message: 'not found' };
-      return Promise.resolve({
-        status: served ? 200 : 404,
-        headers: {},
-        body: (async function* () {
-          yield new TextEncoder().encode(JSON.stringify(body));
-        })(),
-        abort: () => undefined,
-      });
-    };
-    return {
-      send: (request, options) => (request.path === groupPath ? answer() : http.send(request, options)),
-      close: () => http.close(),
-    };
   }
 }
