@@ -27,7 +27,7 @@ export function settleTransaction(
     case 'CreateVirtualFunctions':
       return {
         set: transaction.members.map((member) =>
-          toEntry(member, steps, bootId, before.get(member.identity.address) ?? null),
+          toEntry(member, transaction, steps, bootId, before.get(member.identity.address) ?? null),
         ),
         drop: [],
       };
@@ -56,6 +56,7 @@ function toRelease(transaction: Transaction, before: ReadonlyMap<string, LedgerE
 
 function toEntry(
   member: TransactionMember,
+  { kind }: Transaction,
   steps: readonly Step[],
   bootId: string,
   before: LedgerEntry | null,
@@ -68,7 +69,7 @@ function toEntry(
     modalias,
     diskSerial: member.diskSerial ?? (sameDevice(member, bootId, before) ? before.diskSerial : null),
     bootId,
-    ...toOrigin(member, bootId, before),
+    ...toOrigin(member, kind, bootId, before),
     ...toDriver(member, target, before),
     role: member.role,
     policy: member.policy,
@@ -86,17 +87,18 @@ function toEntry(
 }
 
 /**
- * What a release shall restore. A device that we hold already (a driver change; a bind again after somebody unbound it by hand)
- * keeps the origin it had when we took it; one that has a host driver again by now has been given back behind our back, and what
+ * What a release shall restore. A device that we hold already (a driver change, also from a VFIO driver that somebody else has put it
+ * on since; a bind again after somebody unbound it by hand) keeps the origin it had when we took it; one that has a host driver again by now has been given back behind our back, and what
  * it has now is its origin.
  */
 function toOrigin(
   member: TransactionMember,
+  kind: Transaction['kind'],
   bootId: string,
   before: LedgerEntry | null,
 ): Pick<LedgerEntry, 'originalDriver' | 'originalOverride'> {
   const { driver } = member.identity;
-  if (sameDevice(member, bootId, before) && (driver === null || driver === before.driver)) {
+  if (sameDevice(member, bootId, before) && (kind === 'ChangeDriver' || driver === null || driver === before.driver)) {
     return { originalDriver: before.originalDriver, originalOverride: before.originalOverride };
   }
   return {

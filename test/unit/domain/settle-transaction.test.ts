@@ -66,6 +66,12 @@ describe('settling', () => {
     expect(taken({ driver: null, override: 'vfio-pci' }, [first])).toMatchObject(origin);
   });
 
+  it('a device that somebody moved to another VFIO driver, and that is moved back, keeps the origin', () => {
+    const first = taken({ override: 'mine' });
+    const origin = { originalDriver: 'e1000e', originalOverride: 'mine' };
+    expect(taken({ driver: 'other-vfio', override: 'other-vfio' }, [first], 'ChangeDriver')).toMatchObject(origin);
+  });
+
   it('a device that was given back behind our back, is another one, or was taken in another boot, has a new origin', () => {
     const first = taken({ diskSerial: 'S1', override: 'mine' });
     expect(taken({ driver: 'nvme' }, [first])).toMatchObject({ originalDriver: 'nvme', originalOverride: null });
