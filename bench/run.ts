@@ -12,6 +12,7 @@ const benches: Readonly<Record<string, string>> = {
   proofs: 'proving what the node uses, with 500 processes more (JSON)',
   allocation: 'Allocate and GetPreferredAllocation, a restarted kubelet, memory with many devices',
   'api-connection': 'what watching the policies costs with our own connection, and with client-node',
+  'node-load': 'the agent on a simulated node with thousands of functions, and a storm of policy changes',
   'agent-memory': 'the agent idle with 64 devices, and its time to be registered',
   'agent-in-cluster': 'the agent idle with 64 devices, on a real API server and with policies from files',
 };
