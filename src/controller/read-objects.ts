@@ -7,7 +7,7 @@ import type { PolicyFacts } from '../domain/policy-status-share.ts';
 import { isRecord, type KubeObject } from '../kube/kube-object.ts';
 
 /** Nodes with this label have the agent as a service of the host. */
-export const hostAgentLabel = 'vfio-operator.dev/agent';
+const hostAgentLabel = 'vfio-operator.dev/agent';
 
 export interface KeptPolicy {
   readonly facts: PolicyFacts;

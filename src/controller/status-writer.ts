@@ -13,7 +13,7 @@ import { toKubeObject } from '../kube/kube-object.ts';
 import type { Clock, Random, Timer } from '../runtime/ports.ts';
 import type { KeptPolicy } from './read-objects.ts';
 
-export const fieldManager = 'vfio-operator-controller';
+const fieldManager = 'vfio-operator-controller';
 
 /** What came of one look at a policy that was to be written. */
 export type WriteOutcome = 'written' | 'gone' | 'failed';

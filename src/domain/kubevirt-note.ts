@@ -8,7 +8,7 @@ import {
 } from './kubevirt-permits.ts';
 import type { PolicyNote } from './policy-status.ts';
 
-export const kubeVirtCondition = 'KubeVirtPermitted';
+const kubeVirtCondition = 'KubeVirtPermitted';
 
 /** Reasons beside the codes of problems. */
 export const kubeVirtReasons = { permitted: 'Permitted', unrestricted: 'Unrestricted' } as const;

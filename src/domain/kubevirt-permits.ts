@@ -32,7 +32,8 @@ export interface OfferedResource {
  * What is wrong. `NotPermitted`: the resource is in no entry. `NotExternal`: KubeVirt runs a plugin for it too, and kubelet has now one,
  * now the other. `OtherSelector`: the entry names another device. `OfferedTwice`: KubeVirt's plugin offers our devices under another name.
  */
-export type PermitCode = 'NotPermitted' | 'NotExternal' | 'OtherSelector' | 'OfferedTwice';
+export const permitCodes = ['NotPermitted', 'NotExternal', 'OtherSelector', 'OfferedTwice'] as const;
+export type PermitCode = (typeof permitCodes)[number];
 
 export interface PermitProblem {
   readonly resource: string;

@@ -110,7 +110,7 @@ function without(names: ReadonlySet<string>, name: string): ReadonlySet<string> 
 }
 
 /** Whether both select alike: the same object, or the same pairs. */
-export function sameLabels(a: NodeFacts['labels'], b: NodeFacts['labels']): boolean {
+function sameLabels(a: NodeFacts['labels'], b: NodeFacts['labels']): boolean {
   if (a === b) return true;
   if (a === null || b === null) return false;
   const keys = Object.keys(a);

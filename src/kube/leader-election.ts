@@ -7,7 +7,7 @@ import { ApiError } from './api-error.ts';
 import { isRecord } from './kube-object.ts';
 
 /** Milliseconds; what Kubernetes' own components use. */
-export const leaseTimes: LeaseTimes = { duration: 15_000, renewDeadline: 10_000, retry: 2_000 };
+const leaseTimes: LeaseTimes = { duration: 15_000, renewDeadline: 10_000, retry: 2_000 };
 
 export interface LeaseTimes {
   /** How long a Lease that nobody renews is its holder's. */

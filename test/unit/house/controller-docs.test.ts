@@ -4,6 +4,8 @@ import { resolve } from 'node:path';
 import { expect, it } from 'vitest';
 import { conditionReasons } from '../../../src/api/constants.ts';
 import { controllerCommand } from '../../../src/controller/config.ts';
+import { kubeVirtReasons } from '../../../src/domain/kubevirt-note.ts';
+import { permitCodes } from '../../../src/domain/kubevirt-permits.ts';
 import { createControllerMetrics } from '../../../src/runtime/controller-metrics.ts';
 
 const page = readFileSync(resolve(import.meta.dirname, '../../../docs/controller.md'), 'utf8');
@@ -53,4 +55,10 @@ it('has every reason that a policy can have', () => {
 
 it("has the controller's own problem codes", () => {
   expect(firstCells('Problems').toSorted()).toEqual(['AgentNotReady', 'Outranked', 'PoliciesUnknown']);
+});
+
+it('has every reason of KubeVirtPermitted in docs/kubevirt.md', () => {
+  const text = readFileSync(resolve(import.meta.dirname, '../../../docs/kubevirt.md'), 'utf8');
+  const reasons = [...text.matchAll(/^\| (?:True|False) +\| `([A-Za-z]+)`/gm)].map(([, reason]) => reason);
+  expect(reasons.toSorted()).toEqual([...permitCodes, ...Object.values(kubeVirtReasons)].toSorted());
 });
