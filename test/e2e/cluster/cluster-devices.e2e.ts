@@ -66,17 +66,35 @@ describe('a policy in the cluster', () => {
   });
 });
 
-describe('while a pod holds a device', () => {
-  /** Everything that must stay as it is, whatever happens to the agent. */
-  async function unchanged<T>(act: () => Promise<T>): Promise<T> {
-    const device = (await steps.heldBy('vm-1')).address;
-    const before = { life: await steps.lifeOf('vm-1'), device: (await steps.readNamed([device]))[device] };
-    expect(before.life.phase).toBe('Running');
-    const done = await act();
-    expect({ life: await steps.lifeOf('vm-1'), device: (await steps.readNamed([device]))[device] }).toEqual(before);
-    return done;
-  }
+describe('a second node', () => {
+  const other = 'lab2';
+  const states = '/apis/vfio-operator.dev/v1alpha1/vfionodestates';
+  test('whose agent does not live degrades the policy; gone, it is counted as vanished and hurts no more', async () => {
+    await steps.waitForNodes('igb', { matched: 1, ready: 1, degraded: 0, vanished: 0 });
+    const policy = await cluster.admin.expect({ path: '/apis/vfio-operator.dev/v1alpha1/vfiopolicies/igb' });
+    const known = { name: 'igb', uid: policy.metadata?.uid, observedGeneration: policy.metadata?.['generation'] };
+    const document = { apiVersion: 'vfio-operator.dev/v1alpha1', kind: 'VfioNodeState', metadata: { name: other } };
+    await cluster.admin.expect({
+      method: 'POST',
+      path: '/api/v1/nodes',
+      body: { apiVersion: 'v1', kind: 'Node', metadata: { name: other } },
+    });
+    await cluster.admin.apply(`${states}/${other}`, document);
+    const devices = [{ address: '0000:81:10.0', decision: 'Bound', policy: 'igb', driver: 'igbvf_vfio_pci' }];
+    const status = { policies: [known], devices };
+    await cluster.admin.apply(`${states}/${other}/status`, { ...document, status });
+    await steps.waitForNodes('igb', { matched: 2, ready: 1, degraded: 1, vanished: 0 });
+    await steps.waitForPolicy('igb', 'False');
 
+    await cluster.kubectl(['delete', 'node', other]);
+    await steps.waitForNodes('igb', { matched: 1, ready: 1, degraded: 0, vanished: 1 });
+    await steps.waitForPolicy('igb', 'True');
+    await cluster.kubectl(['delete', 'vfionodestate', other]);
+    await steps.waitForNodes('igb', { matched: 1, ready: 1, degraded: 0, vanished: 0 });
+  });
+});
+
+describe('while a pod holds a device', () => {
   /** Every resource is registered once: one socket of ours that kubelet is connected to, no other. */
   async function expectOneRegistration(): Promise<void> {
     const sockets = await node.guest.run(
@@ -88,7 +106,7 @@ describe('while a pod holds a device', () => {
 
   test("the agent's pod is deleted: another one takes over", async () => {
     const name = (await operator.agentPod())?.metadata?.name ?? '';
-    await unchanged(() =>
+    await steps.unchanged('vm-1', () =>
       steps.measureGap(resource, 3, async () => {
         await cluster.kubectl(['delete', 'pod', '-n', NAMESPACE, name]);
         await operator.waitForAgent(name);
@@ -98,7 +116,7 @@ describe('while a pod holds a device', () => {
   });
 
   test('the agent is killed: it starts again and goes on', async () => {
-    await unchanged(() =>
+    await steps.unchanged('vm-1', () =>
       steps.measureGap(resource, 3, async () => {
         const before = await steps.agentProcess();
         await node.guest.run(`kill -KILL ${before}`);
@@ -113,7 +131,7 @@ describe('while a pod holds a device', () => {
     const name = (await operator.agentPod())?.metadata?.name ?? '';
     const { repository, tag } = operator.image;
     await node.tagImage(`${repository}:${tag}`, `${repository}:next`);
-    await unchanged(() =>
+    await steps.unchanged('vm-1', () =>
       steps.measureGap(resource, 3, async () => {
         await operator.upgrade({ 'image.tag': 'next' });
         await operator.waitForAgent(name);
@@ -125,7 +143,7 @@ describe('while a pod holds a device', () => {
   });
 
   test('kubelet is restarted, and devices are given out again', async () => {
-    await unchanged(async () => {
+    await steps.unchanged('vm-1', async () => {
       await node.stopKubelet();
       await node.startKubelet();
       await node.waitUntilReady();
@@ -140,14 +158,14 @@ describe('while a pod holds a device', () => {
     const rounds = process.env['FULL_TIER'] === '1' ? 20 : 2;
     const outcomes: string[] = [];
     for (let round = 1; round <= rounds; round++) {
-      await unchanged(async () => {
+      await steps.unchanged('vm-1', async () => {
         const pod = `made-${round}`;
         const document = boxPod(pod, HOLD_DEVICES, { [resource]: 1 });
         await cluster.kubectl(['create', '-f', '-'], JSON.stringify(document));
         // From its binding to its container's start takes kubelet about a second here; each round kills it somewhere else in that.
         await steps.wait(
           `pod ${pod} on the node`,
-          () => nodeOf(pod),
+          () => steps.nodeOf(pod),
           (name) => name === NODE,
         );
         await new Promise((resolve) => setTimeout(resolve, (round * 230) % 1500));
@@ -174,11 +192,6 @@ describe('while a pod holds a device', () => {
     for (const outcome of outcomes) expect(['Running', 'UnexpectedAdmissionError']).toContain(outcome);
     await expectOneRegistration();
   });
-
-  const nodeOf = async (pod: string): Promise<string | undefined> => {
-    const { body } = await cluster.admin.request({ path: `/api/v1/namespaces/default/pods/${pod}` });
-    return (body['spec'] as { nodeName?: string } | undefined)?.nodeName;
-  };
 
   test('a policy that gives it up waits for the pod, and the device goes by itself', async () => {
     const held = (await steps.heldBy('vm-1')).address;

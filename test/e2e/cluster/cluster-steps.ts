@@ -2,6 +2,8 @@
 // lives. Every wait that fails tells what the cluster and the node have to say.
 
 import { setTimeout as sleep } from 'node:timers/promises';
+import { expect } from 'vitest';
+import { LabError } from '../lab/lab-error.ts';
 import type { DeviceInGuest } from '../support/devices-in-guest.ts';
 import { readDevices } from '../support/devices-in-guest.ts';
 import { NODE } from './operator-on-node.ts';
@@ -14,6 +16,7 @@ import {
   readAllocatable,
   readCondition,
   readNodeState,
+  readPolicyStatus,
 } from './operator.ts';
 import type { HeldDevice, StateDevice } from './operator.ts';
 
@@ -26,7 +29,7 @@ export interface Life {
 }
 
 export interface ClusterSteps {
-  /** Asks `read` until `fits`; 180 s unless told. */
+  /** Asks `read` until `fits`; 300 s unless told. */
   wait<T>(what: string, read: () => Promise<T>, fits: (answer: T) => boolean, seconds?: number): Promise<T>;
   /** Until the node's status offers so many units; none and an unknown resource are the same. */
   waitForUnits(resource: string, units: number): Promise<void>;
@@ -47,6 +50,12 @@ export interface ClusterSteps {
   heldBy(pod: string): Promise<HeldDevice>;
   /** Deletes it and waits until it is gone. */
   deletePod(pod: string): Promise<void>;
+  /** The node that the scheduler gave the pod; undefined before. */
+  nodeOf(pod: string): Promise<string | undefined>;
+  /** Until the counts of nodes in the policy's status are these. */
+  waitForNodes(policy: string, wanted: Readonly<Record<string, number>>): Promise<void>;
+  /** Does `act`; the running pod of `startHolder`, its container and its device must be afterwards what they were. */
+  unchanged(pod: string, act: () => Promise<unknown>): Promise<void>;
   /** PID of the agent in the guest; empty while there is none. */
   agentProcess(): Promise<string>;
   /** Does `act`, tells on stderr how long the node's status offered another number of units than `units`, and returns that in seconds. */
@@ -59,9 +68,44 @@ export function stepsOn({ cluster, node, explain }: OperatorOnNode): ClusterStep
   const heldBy: ClusterSteps['heldBy'] = async (pod) => parseHeldDevice(await node.podLog('default', pod, 'main'));
   const unitsNow = async (resource: string): Promise<number> => (await readAllocatable(cluster, NODE, resource)) ?? 0;
 
+  const readNamed: ClusterSteps['readNamed'] = (addresses) =>
+    readDevices(node.guest, Object.fromEntries(addresses.map((address) => [address, address])));
+  const lifeOf: ClusterSteps['lifeOf'] = async (pod) => {
+    const { body } = await cluster.admin.request({ path: `/api/v1/namespaces/default/pods/${pod}` });
+    const status = body['status'] as PodStatus | undefined;
+    const container = status?.containerStatuses?.[0];
+    return {
+      phase: status?.phase ?? 'gone',
+      reason: status?.reason ?? '',
+      restarts: container?.restartCount ?? 0,
+      container: container?.containerID ?? '',
+    };
+  };
+
   return {
     wait,
     heldBy,
+    readNamed,
+    lifeOf,
+    nodeOf: async (pod) => {
+      const { body } = await cluster.admin.request({ path: `/api/v1/namespaces/default/pods/${pod}` });
+      return (body['spec'] as { nodeName?: string } | undefined)?.nodeName;
+    },
+    waitForNodes: async (policy, wanted) => {
+      const read = async (): Promise<Readonly<Record<string, number>> | undefined> =>
+        ((await readPolicyStatus(cluster, policy)) as PolicyStatus | undefined)?.nodes;
+      await wait(`nodes ${JSON.stringify(wanted)}`, read, (nodes) =>
+        Object.entries(wanted).every(([key, count]) => nodes?.[key] === count),
+      );
+    },
+    unchanged: async (pod, act) => {
+      const { address } = await heldBy(pod);
+      const look = async (): Promise<object> => ({ life: await lifeOf(pod), device: await readNamed([address]) });
+      const before = await look();
+      await act();
+      expect(before).toMatchObject({ life: { phase: 'Running' } });
+      expect(await look()).toEqual(before);
+    },
     waitForUnits: async (resource, units) => {
       await wait(
         `${units} of ${resource}`,
@@ -91,19 +135,6 @@ export function stepsOn({ cluster, node, explain }: OperatorOnNode): ClusterStep
         .filter((link) => link !== '')
         .map((link) => link.replace('../', ''));
     },
-    readNamed: (addresses) =>
-      readDevices(node.guest, Object.fromEntries(addresses.map((address) => [address, address]))),
-    lifeOf: async (pod) => {
-      const { body } = await cluster.admin.request({ path: `/api/v1/namespaces/default/pods/${pod}` });
-      const status = body['status'] as PodStatus | undefined;
-      const container = status?.containerStatuses?.[0];
-      return {
-        phase: status?.phase ?? 'gone',
-        reason: status?.reason ?? '',
-        restarts: container?.restartCount ?? 0,
-        container: container?.containerID ?? '',
-      };
-    },
     startHolder: async (pod, resource) => {
       const document = boxPod(pod, HOLD_DEVICES, { [resource]: 1 });
       await cluster.kubectl(['create', '-f', '-'], JSON.stringify(document));
@@ -122,12 +153,14 @@ export function stepsOn({ cluster, node, explain }: OperatorOnNode): ClusterStep
       const changes: { readonly at: number; readonly units: number }[] = [];
       const done = new AbortController();
       const watching = (async () => {
-        for (;;) {
+        for (let late = Number.POSITIVE_INFINITY; ; await sleep(100)) {
           const found = await unitsNow(resource);
           if (changes.at(-1)?.units !== found) changes.push({ at: performance.now(), units: found });
           // Status follows a change of devices by up to 14 s: what is back before that was perhaps never seen to go.
           if (done.signal.aborted && found === units) return;
-          await sleep(100);
+          if (done.signal.aborted) late = Math.min(late, Date.now() + 180_000);
+          if (Date.now() > late)
+            throw new LabError(`${found} of ${units} ${resource} are offered.\n${await explain()}`);
         }
       })();
       await act();
@@ -139,6 +172,10 @@ export function stepsOn({ cluster, node, explain }: OperatorOnNode): ClusterStep
       return seconds;
     },
   };
+}
+
+interface PolicyStatus {
+  readonly nodes?: Readonly<Record<string, number>>;
 }
 
 interface PodStatus {

@@ -61,7 +61,10 @@ function joined(cluster: ControlPlane, node: Node, image: OperatorImage, values:
   const selector = 'labelSelector=app.kubernetes.io%2Fcomponent%3Dagent';
   const agentPod = async (): Promise<KubernetesObject | undefined> => {
     const pods = await cluster.admin.list(`/api/v1/namespaces/${NAMESPACE}/pods?${selector}`);
-    const living = pods.filter((pod) => pod.metadata?.deletionTimestamp === undefined);
+    const living = pods.filter(
+      (pod) =>
+        pod.metadata?.deletionTimestamp === undefined && (pod['spec'] as { nodeName?: string }).nodeName === NODE,
+    );
     if (living.length > 1) throw new LabError(`There are ${living.length} agents for one node.`);
     return living[0];
   };
@@ -81,7 +84,7 @@ function joined(cluster: ControlPlane, node: Node, image: OperatorImage, values:
     agentPod,
     waitForAgent: async (not) => {
       const pod = await eventually('a ready agent', agentPod, (one) => one?.metadata?.name !== not && isReady(one), {
-        seconds: 180,
+        seconds: 400,
         explain,
       });
       return pod ?? {};

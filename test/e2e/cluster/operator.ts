@@ -20,7 +20,6 @@ const LAB_VALUES: Values = {
   'image.pullPolicy': 'Never',
   'controller.hostNetwork': true,
   'controller.replicas': 1,
-  'agent.intervalSeconds': 5,
 };
 
 /** `helm upgrade --install` of the chart; waits for nothing. */
@@ -117,7 +116,7 @@ export async function eventually<T>(
   fits: (answer: T) => boolean,
   options: { readonly seconds?: number; readonly explain?: () => Promise<string> } = {},
 ): Promise<T> {
-  const seconds = options.seconds ?? 180;
+  const seconds = options.seconds ?? 300;
   for (const deadline = Date.now() + seconds * 1000; ; await sleep(250)) {
     const answer = await read();
     if (fits(answer)) return answer;
