@@ -1,6 +1,6 @@
 // The controller as a process: builds the connection from the configuration, starts the controller, answers signals. SIGTERM and SIGINT
 // give the Lease back and end it; losing the Lease ends it with exit code 1, and whoever started it starts it again.
-import { createApiConnection } from '../kube/api-connection.ts';
+import { type ApiConnection, createApiConnection } from '../kube/api-connection.ts';
 import { AccessError, type ClusterAccess, inClusterAccess } from '../kube/cluster-access.ts';
 import { createHttp } from '../kube/http-adapter.ts';
 import { createClock } from '../runtime/clock-adapter.ts';
@@ -47,18 +47,22 @@ async function start(config: ControllerConfig, logger: Logger): Promise<{ stop()
   const random = createRandom();
   const metrics = createControllerMetrics();
   const { server, credentials } = await openAccess(config);
-  const connection = createApiConnection({
-    http: createHttp({ server, credentials, connections: 4 }),
-    credentials,
-    clock,
-    server,
-    pathPrefix: server.pathPrefix,
-    userAgent: `vfio-operator-controller/${version}`,
-  });
+  const connect = (connections: number): ApiConnection =>
+    createApiConnection({
+      http: createHttp({ server, credentials, connections }),
+      credentials,
+      clock,
+      server,
+      pathPrefix: server.pathPrefix,
+      userAgent: `vfio-operator-controller/${version}`,
+    });
+  const connection = connect(4);
+  const leaseConnection = connect(1);
   const identity = `${config.identity}_${random.name(8)}`;
   logger.info({ version, identity, namespace: config.namespace, server }, 'starting');
   const controller = startController({
     connection,
+    leaseConnection,
     clock,
     random,
     logger,
@@ -83,6 +87,7 @@ async function start(config: ControllerConfig, logger: Logger): Promise<{ stop()
       await controller.stop();
       await ops.close();
       connection.close();
+      leaseConnection.close();
     },
   };
 }

@@ -12,6 +12,8 @@ import { type ClusterWatch, watchCluster } from './watch-cluster.ts';
 
 export interface ControllerParts {
   readonly connection: ApiConnection;
+  /** For the Lease alone: a renewal must not wait behind the lists of a new leader. */
+  readonly leaseConnection: ApiConnection;
   readonly clock: Clock;
   readonly random: Random;
   readonly logger: Logger;
@@ -44,7 +46,7 @@ export function startController(parts: ControllerParts): Controller {
   let term: Term | null = null;
   let waitingFor = 'nobody has answered yet';
   const election = startLeaderElection({
-    connection: parts.connection,
+    connection: parts.leaseConnection,
     clock: parts.clock,
     random: parts.random,
     namespace: parts.namespace,
@@ -134,9 +136,18 @@ function startTerm(parts: ControllerParts, election: () => LeaderElection, succe
   });
   const measure = (): void => {
     if (watch.missing().length === 0) metrics.setFleet(watch.fleet, watch.nodeCount());
-    metrics.setRequests(connection.sent);
+    metrics.setRequests(addUp(connection.sent, parts.leaseConnection.sent));
     clock.after(metricsInterval, measure);
   };
   measure();
   return { watch, writer };
+}
+
+function addUp(one: ApiConnection['sent'], other: ApiConnection['sent']): Readonly<Record<string, number>> {
+  return Object.fromEntries(
+    Object.entries(one).map(([verb, count]) => [
+      verb,
+      count + (Object.entries(other).find(([name]) => name === verb)?.[1] ?? 0),
+    ]),
+  );
 }

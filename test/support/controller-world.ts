@@ -75,10 +75,12 @@ export function createControllerWorld(): ControllerWorld {
       const metrics = createControllerMetrics();
       const log: string[] = [];
       let lost: string | null = null;
-      const http = api.connect();
       const server = { host: 'api', port: 6443 };
+      const connect = () =>
+        createApiConnection({ http: api.connect(), credentials: anyone, clock, server, userAgent: 'test' });
       const controller = startController({
-        connection: createApiConnection({ http, credentials: anyone, clock, server, userAgent: 'test' }),
+        connection: connect(),
+        leaseConnection: connect(),
         clock,
         random: createSeededRandom(seed),
         logger: recordingLogger(log),
