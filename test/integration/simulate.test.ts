@@ -10,7 +10,7 @@ import { createTally } from '../simulate/tally.ts';
 import { belowFloors, missingKinds } from '../simulate/tell-tally.ts';
 
 /** Most histories that a mutant may survive, from its seed on. */
-const boundOfMutants = 60;
+const boundOfMutants = 200;
 
 let strays = listenForStrays();
 strays.close();

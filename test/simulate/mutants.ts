@@ -19,7 +19,7 @@ export interface Mutant {
 export const mutants: Readonly<Record<string, Mutant>> = {
   noFsync: {
     wrong: 'nothing is ever synced to the disk',
-    from: 43,
+    from: 47,
     mutation: {
       files: (files) => ({
         ...withLog(files, (log) => ({ ...log, sync: () => Promise.resolve() })),
@@ -29,7 +29,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   noJournal: {
     wrong: 'records of the journal are not written',
-    from: 4,
+    from: 5,
     mutation: {
       files: (files) =>
         withLog(files, (log, path) =>
@@ -109,7 +109,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   cachedAnswerUnchecked: {
     wrong: 'a container starts with whatever kubelet remembers',
-    from: 1,
+    from: 31,
     mutation: {
       grpc: (grpc) => ({
         ...grpc,
@@ -137,7 +137,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   alwaysHealthy: {
     wrong: 'devices are offered as healthy whatever they are',
-    from: 46,
+    from: 50,
     mutation: {
       kubelet: (kubelet) => {
         const known = new Map<string, Parameters<typeof kubelet.offer>[0][number]>();
@@ -157,7 +157,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   twoWriters: {
     wrong: 'whoever has the lock of the host is taken to have given it back',
-    from: 1,
+    from: 3,
     mutation: {
       files: (files) => ({
         ...files,
@@ -192,7 +192,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   foreignIsFree: {
     wrong: 'a driver_override that somebody else set is not seen',
-    from: 5,
+    from: 42,
     mutation: {
       observer: (observer) =>
         changing(observer, (seen, { ledger }) => ({ ...seen, inventory: withoutForeign(seen.inventory, ledger) })),
