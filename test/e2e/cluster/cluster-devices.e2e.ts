@@ -8,7 +8,15 @@ import type { ControlPlane } from './control-plane.ts';
 import type { Node } from './node.ts';
 import { NODE, startOperatorOnNode } from './operator-on-node.ts';
 import type { OperatorOnNode } from './operator-on-node.ts';
-import { applyPolicy, boxPod, HOLD_DEVICES, NAMESPACE, readAllocatable, readNodeState } from './operator.ts';
+import {
+  applyPolicy,
+  boxPod,
+  HOLD_DEVICES,
+  NAMESPACE,
+  readAllocatable,
+  readNodeState,
+  readPolicyStatus,
+} from './operator.ts';
 
 const resource = 'vfio-operator.dev/igb-vf';
 const virtualFunctions = { devices: [{ vendor: '8086', device: '10c9' }], sriov: { virtualFunctions: 3 } };
@@ -69,7 +77,7 @@ describe('a policy in the cluster', () => {
 describe('a second node', () => {
   const other = 'lab2';
   const states = '/apis/vfio-operator.dev/v1alpha1/vfionodestates';
-  test('whose agent does not live degrades the policy; gone, it is counted as vanished and hurts no more', async () => {
+  test('whose agent does not live is counted as degraded and named; gone, as vanished, and then no more', async () => {
     await steps.waitForNodes('igb', { matched: 1, ready: 1, degraded: 0, vanished: 0 });
     const policy = await cluster.admin.expect({ path: '/apis/vfio-operator.dev/v1alpha1/vfiopolicies/igb' });
     const known = { name: 'igb', uid: policy.metadata?.uid, observedGeneration: policy.metadata?.['generation'] };
@@ -84,7 +92,10 @@ describe('a second node', () => {
     const status = { policies: [known], devices };
     await cluster.admin.apply(`${states}/${other}/status`, { ...document, status });
     await steps.waitForNodes('igb', { matched: 2, ready: 1, degraded: 1, vanished: 0 });
-    await steps.waitForPolicy('igb', 'False');
+    const { problems } = (await readPolicyStatus(cluster, 'igb')) as { problems?: readonly object[] };
+    expect(problems).toMatchObject([{ node: other, code: 'AgentNotReady' }]);
+    // Ready speaks of the nodes that live.
+    await steps.waitForPolicy('igb', 'True');
 
     await cluster.kubectl(['delete', 'node', other]);
     await steps.waitForNodes('igb', { matched: 1, ready: 1, degraded: 0, vanished: 1 });
@@ -227,11 +238,8 @@ describe('the API server goes away in the middle of a bind', () => {
       resource: { name: offered },
     });
     // As soon as the kernel has said anything, something is being done.
-    await steps.wait(
-      'the first write',
-      () => node.guest.run('cat /sys/kernel/uevent_seqnum'),
-      (number) => number !== bindsBefore,
-    );
+    const events = (): Promise<string> => node.guest.run('cat /sys/kernel/uevent_seqnum');
+    await steps.wait('the first write', events, (number) => number !== bindsBefore);
     await cluster.apiServer.stop();
     await steps.wait(
       'both bound',
@@ -265,6 +273,7 @@ describe('the API server goes away in the middle of a bind', () => {
 });
 
 describe('DryRun', () => {
+  const readThem = (): ReturnType<typeof steps.readNamed> => steps.readNamed([at.hot, at.pair0, at.pair1]);
   const spec = (mode: string): object => ({
     mode,
     devices: [{ addresses: [at.hot, at.pair0, at.pair1] }],
@@ -272,7 +281,7 @@ describe('DryRun', () => {
   });
 
   test('tells what Enforce then does, and does nothing', async () => {
-    const before = await readDevices(node.guest, { hot: at.hot, pair0: at.pair0, pair1: at.pair1 });
+    const before = await readThem();
     await applyPolicy(cluster, 'planned', spec('DryRun'));
     const plan = await steps.wait(
       'a plan',
@@ -280,7 +289,7 @@ describe('DryRun', () => {
       (devices) => devices.length === 3,
     );
     expect(plan.map(({ decision }) => decision)).toEqual(['Bind', 'Bind', 'Bind']);
-    expect(await readDevices(node.guest, { hot: at.hot, pair0: at.pair0, pair1: at.pair1 })).toEqual(before);
+    expect(await readThem()).toEqual(before);
 
     await applyPolicy(cluster, 'planned', spec('Enforce'));
     const done = await steps.waitForState('all three bound', (devices) =>
@@ -294,7 +303,7 @@ describe('DryRun', () => {
         resource: planned.resource,
       });
     expect((await readNodeState(cluster, NODE)).dryRun).toEqual([]);
-    const bound = await readDevices(node.guest, { hot: at.hot, pair0: at.pair0, pair1: at.pair1 });
+    const bound = await readThem();
     expect(Object.values(bound).map(({ driver }) => driver)).toEqual(['e1000e-vfio', 'e1000e-vfio', 'e1000e-vfio']);
     await steps.waitForUnits('vfio-operator.dev/planned', 2);
   });
@@ -302,7 +311,7 @@ describe('DryRun', () => {
   test('back in DryRun, everything stays as it is and stays offered', async () => {
     await applyPolicy(cluster, 'planned', { ...spec('DryRun'), devices: [{ addresses: [at.hot] }] });
     await steps.waitForPolicy('planned', 'True');
-    const frozen = await readDevices(node.guest, { hot: at.hot, pair0: at.pair0, pair1: at.pair1 });
+    const frozen = await readThem();
     expect(Object.values(frozen).map(({ driver }) => driver)).toEqual(['e1000e-vfio', 'e1000e-vfio', 'e1000e-vfio']);
     expect(await readAllocatable(cluster, NODE, 'vfio-operator.dev/planned')).toBe(2);
     const held = await steps.startHolder('vm-5', 'vfio-operator.dev/planned');
