@@ -17,7 +17,7 @@ export function tellTally(tally: Tally, histories: number): readonly string[] {
 }
 
 /** Deaths of the agent by SIGKILL, power or reboot. */
-export function crashes(tally: Tally): number {
+function crashes(tally: Tally): number {
   return ['kill', 'powerCut', 'reboot', 'rebootWithoutJournal'].reduce(
     (sum, kind) => sum + tally.get(`event ${kind}`),
     0,
