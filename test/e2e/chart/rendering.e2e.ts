@@ -105,7 +105,10 @@ describe("the agent's pod", () => {
       privileged: false,
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'], add: ['SYS_PTRACE', 'DAC_READ_SEARCH', 'SYS_MODULE', 'SYS_CHROOT', 'SYS_ADMIN'] },
+      capabilities: {
+        drop: ['ALL'],
+        add: ['SYS_PTRACE', 'DAC_READ_SEARCH', 'SYS_MODULE', 'SYS_CHROOT', 'SYS_ADMIN', 'DAC_OVERRIDE'],
+      },
     });
     expect(spec.containers[0].args).toContain('--worker-cgroup');
   });

@@ -53,7 +53,8 @@ describe('a policy in the cluster', () => {
     expect(virtual).toHaveLength(3);
     const bound = await steps.readNamed(virtual);
     for (const address of virtual) expect(bound[address]).toMatchObject(onVfio('igbvf_vfio_pci'));
-    const { devices } = await readNodeState(cluster, NODE);
+    const { devices, conditions } = await readNodeState(cluster, NODE);
+    expect(conditions.map(({ type }) => type)).not.toContain('WorkerOutsidePod');
     for (const address of virtual)
       expect(devices.find((device) => device.address === address)).toMatchObject({
         decision: 'Bound',
@@ -94,7 +95,6 @@ describe('a second node', () => {
     await steps.waitForNodes('igb', { matched: 2, ready: 1, degraded: 1, vanished: 0 });
     const { problems } = (await readPolicyStatus(cluster, 'igb')) as { problems?: readonly object[] };
     expect(problems).toMatchObject([{ node: other, code: 'AgentNotReady' }]);
-    // Ready speaks of the nodes that live.
     await steps.waitForPolicy('igb', 'True');
 
     await cluster.kubectl(['delete', 'node', other]);

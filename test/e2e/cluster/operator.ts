@@ -57,6 +57,7 @@ export interface StateDevice {
 
 /** A node state's status; lists are empty while there is none. */
 export interface NodeStateStatus {
+  readonly conditions: readonly Condition[];
   readonly devices: readonly StateDevice[];
   readonly dryRun: readonly StateDevice[];
   readonly resources: readonly {
@@ -70,7 +71,8 @@ export interface NodeStateStatus {
 export async function readNodeState(cluster: ControlPlane, node: string): Promise<NodeStateStatus> {
   const { status, body } = await cluster.admin.request({ path: `${GROUP}/vfionodestates/${node}` });
   const found = (status === 200 ? body['status'] : undefined) as Partial<NodeStateStatus> | undefined;
-  return { devices: found?.devices ?? [], dryRun: found?.dryRun ?? [], resources: found?.resources ?? [] };
+  const { devices = [], dryRun = [], resources = [], conditions = [] } = found ?? {};
+  return { devices, dryRun, resources, conditions };
 }
 
 const GROUP = '/apis/vfio-operator.dev/v1alpha1';
