@@ -3,6 +3,8 @@ import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
   test: {
+    // A simulated process that was killed leaves promises that nobody waits for any more, as a real one does.
+    onUnhandledError: ({ name }) => name !== 'ProcessKilled',
     projects: [
       {
         test: {
