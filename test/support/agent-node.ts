@@ -125,13 +125,13 @@ export class AgentNode {
     await this.when(this.kubelet.start());
   }
 
-  /** Starts an agent and lets it come to rest. */
-  async start(): Promise<AgentLife> {
+  /** Starts an agent and gives it `rest` milliseconds to come to rest. */
+  async start(rest = 10_000): Promise<AgentLife> {
     const process = this.kernel.startAgent(this.faults());
     const servers: GrpcServer[] = [];
     const passes: PassReport[] = [];
     const agent = await this.when(this.begin(process, servers, passes));
-    await this.clock.advance(10_000);
+    await this.clock.advance(rest);
     return {
       agent,
       passes,
