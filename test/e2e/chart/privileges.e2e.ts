@@ -185,7 +185,7 @@ interface Status {
 
 async function readStatus(): Promise<Status> {
   const { status, body } = await operator.cluster.admin.request({ path: nodeState });
-  return status === 200 ? ((body['status'] ?? {}) as Status) : {};
+  return status === 200 ? (body['status'] ?? {}) : {};
 }
 
 /** Waits for a decision on the device that is no mere intention. */
