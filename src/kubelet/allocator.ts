@@ -85,8 +85,10 @@ export class Allocator {
 
   /** Devices that count as used because they were allocated and no pod has let go of them yet: one entry per function. */
   recentHolders(): readonly Holder[] {
+    // A boot ends every use; what was allocated before it must not keep a device from being bound before kubelet starts.
+    const ofThisBoot = this.#ports.store.inUse().filter(({ record }) => record.bootId === this.#options.bootId);
     // By the clock and not by the age: what has not changed reads the same at every look.
-    return this.#ports.store.inUse().flatMap(({ record }) =>
+    return ofThisBoot.flatMap(({ record }) =>
       record.functions.map(({ address }) => ({
         address,
         code: 'RecentlyAllocated' as const,

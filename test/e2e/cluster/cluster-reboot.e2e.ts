@@ -153,6 +153,7 @@ describe('the agent as a service of the host', inFullTier, () => {
     }));
     await installOperator(plane, { 'hostAgents.enabled': true, 'controller.replicas': 1 });
     const boundAtKubeletStart: (string | null)[] = [];
+    let said = '';
     const options: NodeOptions = {
       name,
       kernel: '6.12',
@@ -163,6 +164,7 @@ describe('the agent as a service of the host', inFullTier, () => {
         await startHostService(guest);
         const at = await addressesOf(guest, ['nic']);
         boundAtKubeletStart.push((await readDevices(guest, at)).nic.driver);
+        said = await guest.run('tail -n 20 /var/log/vfio-operator.log');
       },
     };
     const before = (node = await startNode(plane, options));
@@ -173,7 +175,7 @@ describe('the agent as a service of the host', inFullTier, () => {
     await plane.apiServer.stop();
 
     const after = (node = await startNode(plane, { ...options, waitUntilReady: false }));
-    expect(boundAtKubeletStart).toEqual(['e1000e', 'e1000e-vfio']);
+    expect(boundAtKubeletStart, said).toEqual(['e1000e', 'e1000e-vfio']);
     await eventually(
       'kubelet hearing of the device',
       () =>
@@ -201,5 +203,11 @@ async function startHostService(guest: Guest): Promise<void> {
   const environment = { NODE_NAME: name, VFIO_OPERATOR_KUBECONFIG: '/etc/kubernetes/kubeconfig' };
   await guest.run(line('ExecStartPre'));
   await guest.spawn(`exec ${line('ExecStart')} >> /var/log/vfio-operator.log 2>&1`, { environment });
-  await guest.run(line('ExecStartPost'), { environment, timeoutMs: 120_000 });
+  try {
+    await guest.run(line('ExecStartPost'), { environment, timeoutMs: 120_000 });
+  } catch (error) {
+    throw new Error(`the agent had no first pass:\n${await guest.run('tail -n 30 /var/log/vfio-operator.log')}`, {
+      cause: error,
+    });
+  }
 }

@@ -60,6 +60,20 @@ describe('who may write', () => {
   });
 });
 
+describe('after a reboot', () => {
+  it('a device that was allocated just before is bound before kubelet is there', async () => {
+    const life = await nodeWith([nicPolicy]);
+    await node.when(node.kubelet.run(nicPod));
+    life.kill();
+    await node.when(node.kubelet.stop());
+    node.control.reboot();
+    await node.clock.advance(1_000);
+    expect(node.driverOf(at.spareNic)).not.toMatch(/vfio/);
+    const next = await node.start();
+    expect(verdictOn(next, at.spareNic)).toBe('Bound');
+  });
+});
+
 describe('stopping', () => {
   it('in the middle of a transaction: the running step ends, and the next agent goes on', async () => {
     const life = await nodeWith([]);
