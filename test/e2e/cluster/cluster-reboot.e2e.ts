@@ -103,10 +103,7 @@ async function applyNicPolicy(plane: ControlPlane, on: Node): Promise<{ nic: str
   return at;
 }
 
-// Not seen to pass yet (docs/testing.md): in the full tier alone, and counted as skipped elsewhere.
-const inFullTier = { skip: process.env['FULL_TIER'] !== '1' };
-
-describe('the agent in a pod', inFullTier, () => {
+describe('the agent in a pod', () => {
   test('devices are bound and registered again, and what failed by order of admission is replaced', async () => {
     const image = await clusterImage();
     const plane = (cluster = await startControlPlane({
@@ -143,7 +140,7 @@ describe('the agent in a pod', inFullTier, () => {
   });
 });
 
-describe('the agent as a service of the host', inFullTier, () => {
+describe('the agent as a service of the host', () => {
   test('with the API server away, devices are bound before kubelet starts, and no pod fails', async () => {
     const plane = (cluster = await startControlPlane({
       controllerManager: true,
