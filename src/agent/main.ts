@@ -23,6 +23,7 @@ import { ListenError, startOpsServer } from '../runtime/ops-server-adapter.ts';
 import { type Clock, FileError, type Files, type Random } from '../runtime/ports.ts';
 import { createProcesses } from '../runtime/processes-adapter.ts';
 import { createRandom } from '../runtime/random-adapter.ts';
+import { serveUntilSignal } from '../runtime/serve-until-signal-adapter.ts';
 import { createSockets } from '../runtime/sockets-adapter.ts';
 import { agentCommand, type AgentConfig } from './config.ts';
 import { connectOrigin } from './connect-origin.ts';
@@ -42,25 +43,12 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function run(config: AgentConfig): Promise<void> {
   const logger = createLogger(config.logLevel);
-  // From the first moment: as PID 1 of a container, a signal without a handler would be ignored.
-  const starting = Promise.withResolvers<{ stop(): Promise<void> }>();
-  let stopping = false;
-  const stop = (signal: string): void => {
-    if (stopping) return;
-    stopping = true;
-    logger.info({ signal }, 'stopping; devices stay as they are');
-    void starting.promise.then((agent) => agent.stop()).then(() => process.exit(0));
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  try {
-    starting.resolve(await start(config, logger));
-  } catch (error) {
-    const known = [HostTaken, ListenError, JournalError, FileError, AccessError].some((kind) => error instanceof kind);
-    if (!known || !(error instanceof Error)) throw error;
-    logger.error({ error: error.message }, 'cannot start; no device was touched');
-    process.exit(1);
-  }
+  await serveUntilSignal({
+    logger,
+    start: () => start(config, logger),
+    known: [HostTaken, ListenError, JournalError, FileError, AccessError],
+    words: { stopping: 'stopping; devices stay as they are', cannotStart: 'cannot start; no device was touched' },
+  });
 }
 
 async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Promise<void> }> {

@@ -9,6 +9,7 @@ import { createFiles } from '../runtime/files-adapter.ts';
 import { createLogger, type Logger } from '../runtime/logger.ts';
 import { ListenError, startOpsServer } from '../runtime/ops-server-adapter.ts';
 import { createRandom } from '../runtime/random-adapter.ts';
+import { serveUntilSignal } from '../runtime/serve-until-signal-adapter.ts';
 import { version } from '../runtime/version.ts';
 import { controllerCommand, type ControllerConfig } from './config.ts';
 import { startController } from './start-controller.ts';
@@ -21,25 +22,12 @@ export async function main(argv: readonly string[]): Promise<void> {
 
 async function run(config: ControllerConfig): Promise<void> {
   const logger = createLogger(config.logLevel);
-  // From the first moment: as PID 1 of a container, a signal without a handler would be ignored.
-  const starting = Promise.withResolvers<{ stop(): Promise<void> }>();
-  let stopping = false;
-  const stop = (signal: string): void => {
-    if (stopping) return;
-    stopping = true;
-    logger.info({ signal }, 'stopping');
-    void starting.promise.then((controller) => controller.stop()).then(() => process.exit(0));
-  };
-  process.on('SIGTERM', stop);
-  process.on('SIGINT', stop);
-  try {
-    starting.resolve(await start(config, logger));
-  } catch (error) {
-    const known = [AccessError, ListenError].some((kind) => error instanceof kind);
-    if (!known || !(error instanceof Error)) throw error;
-    logger.error({ error: error.message }, 'cannot start');
-    process.exit(1);
-  }
+  await serveUntilSignal({
+    logger,
+    start: () => start(config, logger),
+    known: [AccessError, ListenError],
+    words: { stopping: 'stopping', cannotStart: 'cannot start' },
+  });
 }
 
 async function start(config: ControllerConfig, logger: Logger): Promise<{ stop(): Promise<void> }> {
