@@ -2,6 +2,7 @@
 // that no other driver can take the device in between, then the driver's own bind file, which alone returns the errno.
 import type { Device } from './device.ts';
 import type { ModuleCatalog } from './driver-choice.ts';
+import { foreignClaim } from './foreign-claim.ts';
 import type { LedgerEntry } from './ledger.ts';
 import type { DriverTarget, Step } from './step.ts';
 
@@ -37,13 +38,15 @@ function moveSteps({ device, target }: BindTarget): readonly Step[] {
 /**
  * Gives one device back: its former override (usually none), off the VFIO driver, and the kernel matches again where it had a
  * driver before. An adopted device is left without a driver, as is one that had none. An override that named another driver than
- * the one it had is set last: while it is set, only the driver it names can be bound.
+ * the one it had is set last: while it is set, only the driver it names can be bound. What somebody else has given another driver, or
+ * claims, is left to them.
  */
 export function releaseSteps(device: Device, entry: LedgerEntry): readonly Step[] {
   const { bus, address } = device;
   const current = device.guarded === null ? entry.driver : device.guarded.driverOverride;
   const restored = entry.adopted ? null : entry.originalOverride;
   const driver = entry.adopted ? null : entry.originalDriver;
+  if (foreignClaim(device, entry, null) !== null) return [];
   const first = restored !== null && driver !== null && restored !== driver ? null : restored;
   const override = (from: string | null, to: string | null): readonly Step[] =>
     from === to
@@ -62,7 +65,9 @@ export function releaseSteps(device: Device, entry: LedgerEntry): readonly Step[
     ...(device.driver !== null && device.driver === entry.driver
       ? [{ kind: 'Unbind', bus, address, driver: device.driver } as const]
       : []),
-    ...(driver !== null && device.driver !== driver ? [{ kind: 'Probe', bus, address, expect: driver } as const] : []),
+    ...(driver !== null && (device.driver === null || device.driver === entry.driver)
+      ? [{ kind: 'Probe', bus, address, expect: driver } as const]
+      : []),
     ...override(first, restored),
   ];
 }

@@ -4,6 +4,7 @@ import type { DecisionKind, HoldCode, RefusalCode } from './codes.ts';
 import type { Decision, DecisionRole } from './decision.ts';
 import type { Device } from './device.ts';
 import type { DriverChoice } from './driver-choice.ts';
+import { foreignClaim } from './foreign-claim.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { chooseTarget } from './choose-target.ts';
 import { cures } from './cures.ts';
@@ -34,8 +35,34 @@ export function draftDevice(
 ): Draft {
   const { device, policy, losers } = assignment;
   const { choice, target, refusal } = chooseTarget(device, policy, input.aliases, input.catalog);
-  const first = refuseDevice(device, policy, own, context) ?? refusal ?? refuseNodes(policy, input);
+  const first =
+    refuseDevice(device, policy, own, context) ??
+    refuseClaimed(device, policy, own, target) ??
+    refusal ??
+    refuseNodes(policy, input);
   return { device, policy, role, own, losers, choice, target, refusal: first };
+}
+
+/** A device of ours that somebody else has set a `driver_override` on is theirs until that is gone, bound or not. */
+function refuseClaimed(
+  device: Device,
+  policy: Policy,
+  own: LedgerEntry | null,
+  target: DriverTarget | null,
+): Refusal | null {
+  if (own === null || policy.allow.includes('NotOurs')) return null;
+  const claim = foreignClaim(device, own, target?.name ?? null);
+  return claim === null
+    ? null
+    : {
+        code: 'NotOurs',
+        message: `its driver_override is '${claim}' now: somebody else claims it, so it is left as it is`,
+      };
+}
+
+/** True for a device of ours that somebody else claims: it stays where it is, and in its offer. */
+export function isClaimed({ own, refusal }: Pick<Draft, 'own' | 'refusal'>): boolean {
+  return own !== null && !own.retained && refusal?.code === 'NotOurs';
 }
 
 /** Cdevs come with iommufd (CONFIG_VFIO_DEVICE_CDEV depends on it), so without it there can be none. */

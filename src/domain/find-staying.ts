@@ -3,6 +3,7 @@
 import type { Assignment } from './assign-devices.ts';
 import type { Device } from './device.ts';
 import type { Draft } from './draft.ts';
+import { foreignClaim } from './foreign-claim.ts';
 import { isHeldOnVfio } from './ownership.ts';
 import type { PlanInput } from './plan-input.ts';
 
@@ -16,7 +17,8 @@ export interface GroupPlaces {
 
 /**
  * Members that we have on VFIO and that stay there, though no policy in force wants them so now: frozen ones, those of policies in
- * conflict or not seen, those for which a policy asks for a driver that cannot be had; and the companions of all these.
+ * conflict or not seen, those for which a policy asks for a driver that cannot be had, those that somebody else claims; and the
+ * companions of all these.
  */
 export function findStaying(
   members: readonly Device[],
@@ -31,8 +33,19 @@ export function findStaying(
   const refused = new Set(drafts.filter((draft) => draft.refusal !== null).map((draft) => draft.device.address));
   const unseen = (address: string): boolean =>
     !input.policies.complete && !selected.has(address) && !elsewhere.has(address);
+  const heedless = new Set(assigned.flatMap(({ policy }) => (policy.allow.includes('NotOurs') ? [policy.name] : [])));
+  const claimed = (device: Device): boolean => {
+    const own = input.ledger.entries.get(device.address);
+    if (own === undefined || selected.has(device.address) || heedless.has(own.policy)) return false;
+    return foreignClaim(device, own, null) !== null;
+  };
   const stays = held.filter(
-    ({ address }) => frozen.has(address) || conflicted.has(address) || refused.has(address) || unseen(address),
+    (device) =>
+      frozen.has(device.address) ||
+      conflicted.has(device.address) ||
+      refused.has(device.address) ||
+      unseen(device.address) ||
+      claimed(device),
   );
   const ownerOf = (device: Device): string => input.ledger.entries.get(device.address)?.policy ?? '';
   const owners = new Set(stays.map(ownerOf));

@@ -3,9 +3,10 @@ import type { Assignment } from './assign-devices.ts';
 import { bindSteps, releaseSteps } from './build-steps.ts';
 import type { Decision } from './decision.ts';
 import { compareAddresses, type Device } from './device.ts';
-import { decideDraft, type Draft, draftDevice, isSettled, toDecision } from './draft.ts';
+import { decideDraft, type Draft, draftDevice, isClaimed, isSettled, toDecision } from './draft.ts';
 import { type Blocked, findBlocked, findHold } from './find-hold.ts';
 import { findStaying, type GroupPlaces } from './find-staying.ts';
+import { foreignClaim } from './foreign-claim.ts';
 import { judgeGroup } from './judge-group.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { isOnVfio, isTakenFor, ownEntry } from './ownership.ts';
@@ -127,6 +128,12 @@ function decideFrozen(assignment: Assignment, input: PlanInput, context: Refusal
 }
 
 function decideKept({ device, entry, message }: Leaving, context: RefusalContext): Decision {
+  const claim = entry.retained ? null : foreignClaim(device, entry, null);
+  if (claim !== null) {
+    const { role, policy, resource } = entry;
+    const sentence = `its driver_override is '${claim}' now: somebody else claims it; ${message}`;
+    return toDecision({ device, role, policy, resource, kind: 'Refused', code: 'NotOurs', message: sentence }, context);
+  }
   return toDecision(
     {
       device,
@@ -181,11 +188,12 @@ function decideChanges(
   const leavingAddresses = new Set(leaving.map(({ device }) => device.address));
   const refused = judged.filter((draft) => draft.refusal !== null && !leavingAddresses.has(draft.device.address));
   const accepted = judged.filter((draft) => draft.refusal === null);
-  const pending = accepted.filter((draft) => !isSettled(draft) || needsRecord(draft, accepted));
+  const offered = judged.filter((draft) => draft.refusal === null || isClaimed(draft));
+  const pending = accepted.filter((draft) => !isSettled(draft) || needsRecord(draft, offered));
   const transaction =
-    leaving.length > 0 ? releaseTransaction(leaving, input) : bindTransaction(pending, accepted, input);
+    leaving.length > 0 ? releaseTransaction(leaving, input) : bindTransaction(pending, offered, input);
   const silent =
-    leaving.length === 0 && transaction?.steps.length === 0 && pending.every((draft) => isSameOffer(draft, accepted));
+    leaving.length === 0 && transaction?.steps.length === 0 && pending.every((draft) => isSameOffer(draft, offered));
   const hold = transaction === null || silent ? null : findHold(members, input);
   const failure = transaction === null ? undefined : input.failures.get(transaction.key);
   const waiting = failure !== undefined && !failure.due ? failure : null;
@@ -208,11 +216,11 @@ function decideChanges(
       ),
     ),
     ...accepted.map((draft) => {
-      if (isSettled(draft) && isSameOffer(draft, accepted))
+      if (isSettled(draft) && isSameOffer(draft, offered))
         return decideDraft(draft, 'Bound', boundMessage(draft), null, context);
       if (hold !== null) return decideDraft(draft, 'Held', hold.message, hold.code, context);
       if (waiting !== null) return decideDraft(draft, 'Failed', waiting.message, null, context);
-      if (isSettled(draft)) return decideDraft(draft, 'Bind', offerMessage(draft, accepted), null, context);
+      if (isSettled(draft)) return decideDraft(draft, 'Bind', offerMessage(draft, offered), null, context);
       return decideDraft(draft, 'Bind', bindMessage(draft), null, context);
     }),
   ];
@@ -229,18 +237,18 @@ function bindMessage(draft: Draft): string {
   return `from ${from} to ${to} for policy ${draft.policy.name}`;
 }
 
-function offerMessage(draft: Draft, accepted: readonly Draft[]): string {
-  const id = deviceIdOf(draft, accepted);
+function offerMessage(draft: Draft, offered: readonly Draft[]): string {
+  const id = deviceIdOf(draft, offered);
   const offer = id === null ? 'offered no more' : `offered as ${id} of ${draft.policy.resource?.name ?? ''}`;
   return `on ${draft.device.driver ?? ''}; from now on ${offer}, for policy ${draft.policy.name}`;
 }
 
 /** Kubelet's id for a draft: the lowest selected address of its group and resource, or its own; null when not advertised. */
-function deviceIdOf(draft: Draft, accepted: readonly Draft[]): string | null {
+function deviceIdOf(draft: Draft, offered: readonly Draft[]): string | null {
   const resource = draft.policy.resource;
   if (draft.role !== 'Selected' || resource === null) return null;
   if (resource.unit === 'Function') return draft.device.address;
-  const addresses = accepted
+  const addresses = offered
     .filter((other) => other.role === 'Selected' && other.policy.resource?.name === resource.name)
     .map((other) => other.device.address)
     .sort(compareAddresses);
@@ -248,7 +256,7 @@ function deviceIdOf(draft: Draft, accepted: readonly Draft[]): string | null {
 }
 
 /** The ledger says something else of a settled device than its policy now does. */
-function needsRecord(draft: Draft, accepted: readonly Draft[]): boolean {
+function needsRecord(draft: Draft, offered: readonly Draft[]): boolean {
   const { own, policy, role } = draft;
   return (
     own === null ||
@@ -257,20 +265,20 @@ function needsRecord(draft: Draft, accepted: readonly Draft[]): boolean {
     own.onDelete !== policy.onDelete ||
     own.role !== role ||
     own.driver !== draft.device.driver ||
-    !isSameOffer(draft, accepted)
+    !isSameOffer(draft, offered)
   );
 }
 
-function isSameOffer(draft: Draft, accepted: readonly Draft[]): boolean {
+function isSameOffer(draft: Draft, offered: readonly Draft[]): boolean {
   const { own } = draft;
   if (own === null) return false;
-  const deviceId = deviceIdOf(draft, accepted);
+  const deviceId = deviceIdOf(draft, offered);
   return (
     own.deviceId === deviceId && own.resource === (deviceId === null ? null : (draft.policy.resource?.name ?? null))
   );
 }
 
-function bindTransaction(pending: readonly Draft[], accepted: readonly Draft[], input: PlanInput): Transaction | null {
+function bindTransaction(pending: readonly Draft[], offered: readonly Draft[], input: PlanInput): Transaction | null {
   const sorted = [...pending].sort((a, b) => compareAddresses(a.device.address, b.device.address));
   const [first] = sorted;
   if (first === undefined) return null;
@@ -282,7 +290,7 @@ function bindTransaction(pending: readonly Draft[], accepted: readonly Draft[], 
     key: groupKey(first.device),
     kind: changes ? 'ChangeDriver' : 'Bind',
     group: first.device.iommuGroup,
-    members: sorted.map((draft) => draftMember(draft, deviceIdOf(draft, accepted), isAdopted(draft, input))),
+    members: sorted.map((draft) => draftMember(draft, deviceIdOf(draft, offered), isAdopted(draft, input))),
     steps: bindSteps(
       moving.flatMap(({ device, target }) => (target === null ? [] : [{ device, target }])),
       input.catalog,

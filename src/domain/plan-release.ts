@@ -3,6 +3,7 @@
 import { releaseSteps } from './build-steps.ts';
 import type { Device } from './device.ts';
 import { findBlocked, findHold } from './find-hold.ts';
+import { foreignClaim } from './foreign-claim.ts';
 import type { LedgerEntry } from './ledger.ts';
 import { ownEntry } from './ownership.ts';
 import type { Plan } from './decision.ts';
@@ -25,6 +26,9 @@ export function planRelease(address: string, current: Plan, input: PlanInput): R
     return { refusal: `${address} is not ours: we did not take it in this boot, so there is nothing to give back` };
   if (!input.policies.complete)
     return { refusal: `the policies are not completely known: ${input.policies.why ?? 'unknown'}` };
+  const claim = device.driver === entry.driver ? foreignClaim(device, entry, null) : null;
+  if (claim !== null)
+    return { refusal: `the driver_override of ${address} is '${claim}', and we did not set it: clear it first` };
   const members = membersOf(device, entry, input);
   const virtual = entry.role === 'PhysicalFunction' ? virtualFunctionsOf(device, input) : [];
   const wanting = findWanting([device, ...virtual], current, input);

@@ -1,6 +1,6 @@
 // Other hands, on a live kernel: an administrator, driverctl or libvirt changes a device behind the agent's back, and something happens to
 // the agent's own files. What the agent answers is seen at once, ends in one state, and is never a fight: at most one transaction answers
-// one deed.
+// one deed, and none while a driver_override says that somebody else claims the device.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { bootGuest } from './lab/boot.ts';
 import type { Guest } from './lab/guest.ts';
@@ -70,11 +70,16 @@ describe.each(tierKernels)('kernel %s', (kernel) => {
       expect(transactions(since)).toEqual(['Bind']);
     });
 
-    test('moved to another VFIO driver, as driverctl set-override does: taken back once, and its origin is not forgotten', async () => {
+    test('moved to another VFIO driver, as driverctl set-override does: theirs until the override is gone, then taken back once', async () => {
       const since = agent.log().length;
-      await guest.run(`modprobe vfio-pci; echo ${at.nic} > ${bus}/drivers/e1000e-vfio/unbind
-        echo vfio-pci > ${bus}/devices/${at.nic}/driver_override; echo ${at.nic} > ${bus}/drivers_probe`);
+      await guest.run(`modprobe vfio-pci; echo vfio-pci > ${bus}/devices/${at.nic}/driver_override
+        echo ${at.nic} > ${bus}/drivers/e1000e-vfio/unbind; echo ${at.nic} > ${bus}/drivers_probe`);
       await kubelet.waitForListing('that it is gone', (listing) => listing[resource]?.[0]?.health === 'Unhealthy');
+      await agent.waitForDecisions({ [at.nic]: 'Refused/NotOurs' }, since);
+      await settle();
+      expect(await nic()).toMatchObject(onVfio('vfio-pci'));
+      expect(transactions(since)).toEqual([]);
+      await guest.run(`printf '\\n' > ${bus}/devices/${at.nic}/driver_override`);
       await kubelet.waitForListing('that it is back', (listing) => listing[resource]?.[0]?.health === 'Healthy');
       await settle();
       expect(await nic()).toMatchObject(onVfio('e1000e-vfio'));
@@ -87,13 +92,31 @@ describe.each(tierKernels)('kernel %s', (kernel) => {
     test('an override of somebody else on a bound device: it is said, and never written over', async () => {
       const since = agent.log().length;
       await guest.writeText(`${bus}/devices/${at.nic}/driver_override`, 'pci-stub');
-      await agent.waitForPass(http);
+      await agent.waitForDecisions({ [at.nic]: 'Refused/NotOurs' }, since);
       await settle();
+      expect((await kubelet.listing())[resource]?.[0]?.health).toBe('Unhealthy');
       expect(await nic()).toMatchObject({ driver: 'e1000e-vfio', override: 'pci-stub' });
       expect(transactions(since)).toEqual([]);
       await guest.writeText(`${bus}/devices/${at.nic}/driver_override`, 'e1000e-vfio');
+      await kubelet.waitForListing('that it is back', (listing) => listing[resource]?.[0]?.health === 'Healthy');
+      expect(await nic()).toMatchObject(onVfio('e1000e-vfio'));
+      expect(transactions(since)).toEqual([]);
+    });
+
+    test('given to its host driver by an override, as driverctl does: theirs, until it is unset', async () => {
+      const since = agent.log().length;
+      await guest.run(`echo e1000e > ${bus}/devices/${at.nic}/driver_override
+        echo ${at.nic} > ${bus}/drivers/e1000e-vfio/unbind; echo ${at.nic} > ${bus}/drivers_probe`);
+      await kubelet.waitForListing('that it is gone', (listing) => listing[resource]?.[0]?.health === 'Unhealthy');
+      await agent.waitForDecisions({ [at.nic]: 'Refused/NotOurs' }, since);
+      await settle();
+      expect(await nic()).toMatchObject({ driver: 'e1000e', override: 'e1000e' });
+      expect(transactions(since)).toEqual([]);
+      await guest.run(`printf '\\n' > ${bus}/devices/${at.nic}/driver_override`);
+      await kubelet.waitForListing('that it is back', (listing) => listing[resource]?.[0]?.health === 'Healthy');
       await settle();
       expect(await nic()).toMatchObject(onVfio('e1000e-vfio'));
+      expect(transactions(since)).toEqual(['Bind']);
     });
 
     test('bound to VFIO by somebody before a policy wants it: not ours', async () => {

@@ -251,3 +251,46 @@ test('whatever policies come next, the host comes to rest again, with one decisi
     { numRuns: 500 },
   );
 });
+
+test('what somebody else claims is never written to, and the rest comes to rest beside it', () => {
+  const claims = fc.array(fc.tuple(fc.nat(9), fc.constantFrom('pci-stub', 'e1000e', 'none')), {
+    minLength: 1,
+    maxLength: 3,
+  });
+  fc.assert(
+    fc.property(inputArbitrary, policiesArbitrary, claims, fc.boolean(), (input, next, chosen, moved) => {
+      const hostDriver = hostDriverOf(input);
+      const bound = settle({ ...input, inUse: { holders: [], unreadable: null } }, hostDriver).input;
+      const taken = [...bound.ledger.entries.values()].filter((entry) => entry.role !== 'PhysicalFunction');
+      const claimed = new Map(
+        chosen.flatMap(([index, override]) => {
+          const entry = taken[index % Math.max(1, taken.length)];
+          return entry === undefined ? [] : [[entry.address, override] as const];
+        }),
+      );
+      fc.pre(claimed.size > 0);
+      const devices = [...bound.inventory.devices.values()].map((device): Device => {
+        const override = claimed.get(device.address);
+        if (override === undefined) return device;
+        const guarded = { autoprobe: null, ...device.guarded, driverOverride: override };
+        return moved ? { ...device, guarded, driver: null, vfioDevice: null } : { ...device, guarded };
+      });
+      for (const policies of [bound.policies.policies, next, []]) {
+        let current: PlanInput = {
+          ...bound,
+          inventory: anInventory(devices),
+          policies: { complete: true, policies, why: null },
+        };
+        for (let passes = 0; ; passes += 1) {
+          const { transactions } = plan(current);
+          for (const { steps } of transactions)
+            for (const step of steps) if ('address' in step) expect([...claimed.keys()]).not.toContain(step.address);
+          if (transactions.length === 0) break;
+          expect(passes).toBeLessThan(6);
+          current = applyModel(current, transactions, hostDriver);
+        }
+      }
+    }),
+    { numRuns: 300 },
+  );
+});
