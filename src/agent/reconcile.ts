@@ -13,6 +13,7 @@ import type { HostPaths } from '../host/host-paths.ts';
 import { JournalError } from '../host/journal-record.ts';
 import type { HostObservation, HostObserver } from '../host/observe-host.ts';
 import { readNoIommuNodes, readVfioNodes } from '../host/vfio-nodes.ts';
+import { endsWithin } from '../runtime/ends-within.ts';
 import type { Clock, Files, Random } from '../runtime/ports.ts';
 import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
 import { applyPlan } from './apply-plan.ts';
@@ -316,17 +317,6 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
 const patience = 5_000;
 /** How often, in milliseconds, the pools are looked at while transactions run. */
 const healthInterval = 2_000;
-
-/** Whether `promise` settles within `milliseconds`. */
-function endsWithin(promise: Promise<unknown>, clock: Clock, milliseconds: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const timer = clock.after(milliseconds, () => resolve(false));
-    void promise.finally(() => {
-      timer.cancel();
-      resolve(true);
-    });
-  });
-}
 
 /** What a pass goes by. */
 type Wanted = Pick<PlanInput, 'node' | 'policies'>;

@@ -13,6 +13,7 @@ import type { HostObserver } from '../host/observe-host.ts';
 import type { KernelWorker } from '../host/ports.ts';
 import type { AgentMetrics } from '../runtime/agent-metrics.ts';
 import type { Logger } from '../runtime/logger.ts';
+import { endsWithin } from '../runtime/ends-within.ts';
 import type { Clock, Files, Processes, Random, Sockets, Timer, Watch } from '../runtime/ports.ts';
 import { startReconcileLoop, type ReconcileLoop } from '../runtime/reconcile-loop.ts';
 import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
@@ -69,7 +70,10 @@ export interface Agent {
   readonly problem: string | null;
   readonly kubelet: KubeletSide;
   lookAgain(reason: string): void;
-  /** Finishes the running step, ends streams and sockets, lets the lock go. Devices stay as they are. */
+  /**
+   * Finishes the running step, unless it takes longer than 8 s: then it goes on without us, and the next agent finds its process in the
+   * journal. Ends streams and sockets, lets the lock go. Devices stay as they are.
+   */
   stop(): Promise<void>;
 }
 
@@ -83,6 +87,8 @@ const nodeDeadline = 5_000;
 const virtualFunctionDeadline = 1_000;
 const moduleDeadline = 120_000;
 const eventInterval = 1_000;
+/** How long a stop waits for kernel calls. They may hang for ever, and who waits to replace us must not wait with them. */
+const stopPatience = 8_000;
 
 /** Starts. Rejects with `HostTaken`, `JournalError` or `FileError`; then nothing was touched. */
 export async function startAgent(parts: AgentParts): Promise<Agent> {
@@ -211,9 +217,13 @@ export async function startAgent(parts: AgentParts): Promise<Agent> {
       abort.abort();
       answer = () => Promise.resolve({ ok: false, message: 'the agent is stopping, ask the next one' });
       watches.close();
-      await loop?.stop();
       // A release that a person asked for may still be at its step.
-      await reconciler.idle();
+      const finished = Promise.all([loop?.stop(), reconciler.idle()]);
+      if (!(await endsWithin(finished, clock, stopPatience)))
+        logger.warn(
+          { transactions: journal.open().map(({ transaction }) => transaction.key) },
+          'a kernel call goes on; the next agent finds it by the journal',
+        );
       await kubelet.stop();
       await policies.close();
       await journal.close();
