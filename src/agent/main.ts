@@ -4,7 +4,7 @@ import { existsSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { readOwnAddresses } from '../host/proof/own-addresses-adapter.ts';
 import { createDiskReader } from '../host/proof/disk-reader-adapter.ts';
-import type { ExtraCondition } from '../domain/node-conditions.ts';
+import type { TimelessCondition } from '../domain/conditions.ts';
 import { createApiConnection } from '../kube/api-connection.ts';
 import { AccessError, inClusterAccess } from '../kube/cluster-access.ts';
 import { createHttp } from '../kube/http-adapter.ts';
@@ -177,7 +177,7 @@ async function createOrigin(parts: {
   return createClusterOrigin({ ...parts, connection });
 }
 
-function workerStayed(why: string): ExtraCondition {
+function workerStayed(why: string): TimelessCondition {
   return {
     type: 'WorkerOutsidePod',
     status: 'False',

@@ -1,6 +1,6 @@
 // Where policies come from, what this node is to them, and who hears of what became of them: a directory of files, or a cluster.
 import type { VfioNodeState } from '../api/generated/types.ts';
-import type { ExtraCondition } from '../domain/node-conditions.ts';
+import type { TimelessCondition } from '../domain/conditions.ts';
 import type { InvalidPolicy } from '../domain/node-state.ts';
 import type { NodeIdentity } from '../domain/plan-input.ts';
 import type { Transaction } from '../domain/step.ts';
@@ -19,7 +19,7 @@ export interface PolicyOrigin {
   open(onChange: () => void): Promise<PolicySource>;
   /** What is wrong with policies now. */
   readonly invalidPolicies: readonly InvalidPolicy[];
-  readonly conditions: readonly ExtraCondition[];
+  readonly conditions: readonly TimelessCondition[];
   /** False while the first answers are still waited for: a node state would only say that nothing is known yet. */
   mayTell(kubelet: KubeletSide): boolean;
   publish(state: VfioNodeState): void;

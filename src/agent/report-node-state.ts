@@ -1,7 +1,7 @@
 // Tells the node state after every pass: built from the pass, written to the state directory when it is another one than before, and
 // handed on to whoever else wants it.
 import { toNodeState, type InvalidPolicy } from '../domain/node-state.ts';
-import type { ExtraCondition } from '../domain/node-conditions.ts';
+import type { TimelessCondition } from '../domain/conditions.ts';
 import type { VfioNodeState } from '../api/generated/types.ts';
 import type { ResourcePool } from '../domain/resource-pool.ts';
 import type { InUse, Ledger } from '../domain/ledger.ts';
@@ -20,7 +20,7 @@ export interface NodeStateParts {
   /** What is wrong with policies now. */
   readonly invalidPolicies: () => readonly InvalidPolicy[];
   /** What the agent knows of itself that no pass shows. */
-  readonly extraConditions: () => readonly ExtraCondition[];
+  readonly extraConditions: () => readonly TimelessCondition[];
   /** Whether it is worth telling yet: false while policies and kubelet have yet to answer for the first time. */
   readonly mayTell: (kubelet: KubeletSide) => boolean;
   /** Gets every state, also one that is as before. */

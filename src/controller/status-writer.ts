@@ -2,7 +2,8 @@
 // goes to every agent; none once we may not act any more; what failed is tried again with growing waits.
 import { apiVersion, policyKind } from '../api/constants.ts';
 import type { VfioPolicyStatus } from '../api/generated/types.ts';
-import { sameStatus, toPolicyStatus, type PolicyNote } from '../domain/policy-status.ts';
+import type { TimelessCondition } from '../domain/conditions.ts';
+import { sameStatus, toPolicyStatus } from '../domain/policy-status.ts';
 import type { PolicyFacts } from '../domain/policy-status-share.ts';
 import type { PolicySums } from '../domain/policy-status-sums.ts';
 import { type ApiConnection, saidBy } from '../kube/api-connection.ts';
@@ -25,7 +26,7 @@ export interface StatusWriterOptions {
   /** The policy as the cluster has it; null: it is gone. */
   readonly policy: (name: string) => KeptPolicy | null;
   readonly sums: (name: string) => PolicySums | null;
-  readonly notes: (policy: KeptPolicy) => readonly PolicyNote[];
+  readonly notes: (policy: KeptPolicy) => readonly TimelessCondition[];
   readonly mayAct: () => boolean;
   /** Milliseconds a request may take. */
   readonly patience: () => number;

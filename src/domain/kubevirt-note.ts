@@ -6,7 +6,7 @@ import {
   toPatchCommand,
   toPermitPatch,
 } from './kubevirt-permits.ts';
-import type { PolicyNote } from './policy-status.ts';
+import type { TimelessCondition } from './conditions.ts';
 
 const kubeVirtCondition = 'KubeVirtPermitted';
 
@@ -17,7 +17,7 @@ export const kubeVirtReasons = { permitted: 'Permitted', unrestricted: 'Unrestri
 const longestCommand = 3000;
 
 /** The condition of one policy that offers `resource` to virtual machines. */
-export function toKubeVirtNote(config: KubeVirtConfig, resource: OfferedResource): PolicyNote {
+export function toKubeVirtNote(config: KubeVirtConfig, resource: OfferedResource): TimelessCondition {
   const where = `KubeVirt ${config.namespace}/${config.name}`;
   const problems = findPermitProblems(config, [resource]);
   const [worst] = problems;
@@ -41,6 +41,6 @@ function cureOf(config: KubeVirtConfig, resource: OfferedResource): string {
   return command.length > longestCommand ? 'vfio-operator kubevirt patch prints the cure.' : `Cure: ${command}`;
 }
 
-function note(status: PolicyNote['status'], reason: string, message: string): PolicyNote {
+function note(status: TimelessCondition['status'], reason: string, message: string): TimelessCondition {
   return { type: kubeVirtCondition, status, reason, message };
 }

@@ -16,7 +16,7 @@ import type { Inventory } from './device.ts';
 import { fitNodeState } from './fit-node-state.ts';
 import type { InUse, Ledger } from './ledger.ts';
 import { toNodeConditions } from './node-conditions.ts';
-import type { ExtraCondition } from './node-conditions.ts';
+import type { TimelessCondition } from './conditions.ts';
 import { toNodeDevices } from './node-devices.ts';
 import { policiesOfNode } from './plan.ts';
 import type { NodeIdentity } from './plan-input.ts';
@@ -56,7 +56,7 @@ export interface NodeStateInput {
   /** False: this node has no kubelet, and nothing is registered. */
   readonly hasKubelet: boolean;
   /** Further conditions, e.g. that the kernel worker cannot leave the pod's cgroup. */
-  readonly extraConditions: readonly ExtraCondition[];
+  readonly extraConditions: readonly TimelessCondition[];
   /** The document written last, for the times of unchanged conditions; null: none. */
   readonly before: VfioNodeState | null;
   /** Milliseconds since the epoch, for the times of changed conditions. */

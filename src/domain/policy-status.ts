@@ -1,32 +1,18 @@
-// From a policy's sums to its status. Guarantees: Ready is always there; Reconciling and Stalled only while they are True, and never
-// both, since kstatus takes whichever stands first in the list; the time of a condition moves only with its status. Pure.
-import {
-  conditionReasons as reasons,
-  type ConditionReason,
-  readyCondition,
-  reconcilingCondition,
-  stalledCondition,
-} from '../api/constants.ts';
+// From a policy's sums to its status. Pure.
+import { conditionReasons as reasons, type ConditionReason } from '../api/constants.ts';
 import type { Condition, VfioPolicyProblem, VfioPolicyStatus } from '../api/generated/types.ts';
 import { clip } from './clip.ts';
 import { type DecisionKind, decisionKinds } from './codes.ts';
+import { progressConditions, type TimelessCondition, type Why, withTimes } from './conditions.ts';
 import type { ProblemRank } from './policy-status-digest.ts';
 import type { PolicyFacts } from './policy-status-share.ts';
 import type { PlacedProblem, PolicySums } from './policy-status-sums.ts';
 
-/** A condition that is no business of the sums, such as what KubeVirt still needs. */
-export interface PolicyNote {
-  readonly type: string;
-  readonly status: 'True' | 'False' | 'Unknown';
-  readonly reason: string;
-  readonly message: string;
-}
-
 export interface PolicyStatusInput {
   readonly policy: PolicyFacts;
   readonly sums: PolicySums;
-  /** Further conditions. */
-  readonly notes: readonly PolicyNote[];
+  /** Conditions that are no business of the sums, such as what KubeVirt still needs. */
+  readonly notes: readonly TimelessCondition[];
   /** The status written last, for the times of unchanged conditions; null: none. */
   readonly before: VfioPolicyStatus | null;
   /** Milliseconds since the epoch, for the times of changed conditions. */
@@ -74,35 +60,25 @@ function toProblem({ node, device, code, message }: PlacedProblem): VfioPolicyPr
 }
 
 function toConditions(input: PolicyStatusInput, worst: readonly PlacedProblem[]): readonly Condition[] {
-  const { policy, sums, before, now } = input;
-  const earlier = new Map((before?.conditions ?? []).map((condition) => [condition.type, condition]));
-  const time = `${new Date(now).toISOString().slice(0, 19)}Z`;
-  return [...progress(policy, sums, worst), ...input.notes]
-    .toSorted((a, b) => (a.type < b.type ? -1 : 1))
-    .map(({ type, status, reason, message }): Condition => {
-      const known = earlier.get(type);
-      const lastTransitionTime = known?.status === status ? known.lastTransitionTime : time;
-      const observedGeneration = policy.generation;
-      return { type, status, observedGeneration, lastTransitionTime, reason, message: clip(message, 4096) };
-    });
+  const { policy, sums, notes, before, now } = input;
+  const observedGeneration = policy.generation;
+  return withTimes([...progressOf(policy, sums, worst), ...notes], before?.conditions, now).map((condition) => ({
+    ...condition,
+    observedGeneration,
+  }));
 }
 
-interface Why {
-  readonly reason: ConditionReason;
-  readonly message: string;
-}
-
-/** Ready, and while it holds one of Reconciling and Stalled. */
-function progress(policy: PolicyFacts, sums: PolicySums, worst: readonly PlacedProblem[]): readonly PolicyNote[] {
-  const stalled = whyStalled(policy, sums, worst);
-  const reconciling = stalled === null ? whyReconciling(policy, sums) : null;
-  const notReady = stalled ?? reconciling ?? whyHeld(sums, worst);
-  const ready = notReady ?? whyReady(policy, sums);
-  return [
-    { type: readyCondition, status: notReady === null ? 'True' : 'False', ...ready },
-    ...(stalled === null ? [] : [{ type: stalledCondition, status: 'True' as const, ...stalled }]),
-    ...(reconciling === null ? [] : [{ type: reconcilingCondition, status: 'True' as const, ...reconciling }]),
-  ];
+function progressOf(
+  policy: PolicyFacts,
+  sums: PolicySums,
+  worst: readonly PlacedProblem[],
+): readonly TimelessCondition[] {
+  return progressConditions({
+    stalled: whyStalled(policy, sums, worst),
+    reconciling: whyReconciling(policy, sums),
+    held: whyHeld(sums, worst),
+    done: whyReady(policy, sums),
+  });
 }
 
 /** What needs a person, in this order. */

@@ -49,6 +49,16 @@ describe('the conditions of a node state', () => {
       },
       { Ready: 'False StepsPending', Reconciling: 'True StepsPending' },
     ],
+    [
+      'one failed while another is to be bound: kstatus takes whichever of the two conditions comes first',
+      { plan: aPlan([aDecision({ address, kind: 'Bind' }), aDecision({ address: other, kind: 'Failed' })]) },
+      { Ready: 'False DevicesFailed', Stalled: 'True DevicesFailed' },
+    ],
+    [
+      'one is to be bound while another is held',
+      { plan: aPlan([aDecision({ address, kind: 'Bind' }), aDecision({ address: other, kind: 'Held' })]) },
+      { Ready: 'False StepsPending', Reconciling: 'True StepsPending' },
+    ],
   ])('say it when %s', (_, parts, expected) => {
     const { Ready, Reconciling, Stalled } = conditionsOf(parts);
     expect(Object.fromEntries(Object.entries({ Ready, Reconciling, Stalled }).filter(([, value]) => value))).toEqual(
