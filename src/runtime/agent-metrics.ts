@@ -1,6 +1,7 @@
 // The agent's Prometheus metrics. Names and labels are documented in docs/operations.md; no label carries a secret or an address
 // of unbounded number.
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
+import { addApiRequestsCounter } from './api-requests-counter.ts';
 
 export interface AgentMetrics {
   /** Replaces the counts of devices by decision and code. */
@@ -89,16 +90,7 @@ export function createAgentMetrics(): AgentMetrics {
     registers,
   });
   let api: ApiFigures | null = null;
-  const requests = new Counter({
-    name: 'vfio_operator_api_requests_total',
-    help: 'Requests sent to the API server, by HTTP method; WATCH is a watch.',
-    labelNames: ['verb'],
-    registers: [],
-    collect() {
-      this.reset();
-      for (const [verb, count] of Object.entries(api?.sent ?? {})) this.inc({ verb }, count);
-    },
-  });
+  addApiRequestsCounter('vfio_operator_api_requests_total', registry, () => api?.sent ?? {});
   const current = new Gauge({
     name: 'vfio_operator_policies_current_timestamp_seconds',
     help: 'When the policies of the API server were last known to be current, seconds since the epoch; 0: never.',
@@ -107,7 +99,6 @@ export function createAgentMetrics(): AgentMetrics {
       this.set((api?.currentAt ?? 0) / 1000);
     },
   });
-  registry.registerMetric(requests);
   registry.registerMetric(current);
   const known = new Gauge({
     name: 'vfio_operator_policies_known',

@@ -1,5 +1,6 @@
 // The controller's Prometheus metrics. Names and labels are documented in docs/controller.md; policies are the only names among labels.
 import { Counter, Gauge, Registry } from 'prom-client';
+import { addApiRequestsCounter } from './api-requests-counter.ts';
 
 /** The sums of one policy, as far as metrics show them. */
 interface MeasuredSums {
@@ -60,12 +61,8 @@ export function createControllerMetrics(): ControllerMetrics {
     labelNames: ['collection', 'code'],
     registers,
   });
-  const requests = new Gauge({
-    name: 'vfio_operator_controller_api_requests',
-    help: 'Requests sent to the API server since the start, by verb.',
-    labelNames: ['verb'],
-    registers,
-  });
+  let requests: Readonly<Record<string, number>> = {};
+  addApiRequestsCounter('vfio_operator_controller_api_requests_total', registry, () => requests);
   leader.set(0);
   const codes = new Map<string, string>();
   return {
@@ -93,7 +90,7 @@ export function createControllerMetrics(): ControllerMetrics {
       watchProblem.set({ collection, code }, 1);
     },
     setRequests(sent) {
-      for (const [verb, count] of Object.entries(sent)) requests.set({ verb }, count);
+      requests = sent;
     },
     text: () => registry.metrics(),
   };

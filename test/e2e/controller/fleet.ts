@@ -73,7 +73,7 @@ export async function measureFleet(
   await applyState(cluster, last, { ...stateOf(policies, size), devices: [] });
   const oneChange = await timeUntilBound(cluster, size, size.nodes - 1);
   const memory = readMemory(first.pid() ?? 0);
-  const requests = await readMetric(port, 'vfio_operator_controller_api_requests', 'verb');
+  const requests = await readMetric(port, 'vfio_operator_controller_api_requests_total', 'verb');
   const state = await cluster.admin.request({ path: `${statesPath}/${nameOf(0)}` });
 
   say('another replica takes over');
@@ -140,7 +140,7 @@ async function forEach(count: number, task: (index: number) => Promise<void>): P
 }
 
 async function readMetric(port: number, name: string, label: string): Promise<Readonly<Record<string, number>>> {
-  // The gauge of requests is filled every 5 s.
+  // The count of requests is brought up to date every 5 s.
   await sleep(5500);
   const text = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
   const lines = [...text.matchAll(new RegExp(`^${name}\\{${label}="([^"]+)"\\} (\\d+)$`, 'gm'))];
