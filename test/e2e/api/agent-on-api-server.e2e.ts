@@ -59,9 +59,9 @@ const condition = async (type: string): Promise<unknown> => {
   return status?.conditions.find((one) => one.type === type)?.status;
 };
 const untilKnown = (expected: boolean): Promise<void> =>
-  until(`the policies to be ${expected ? '' : 'un'}known`, () => Promise.resolve(known() === expected), 60);
+  until(`the policies to be ${expected ? '' : 'un'}known`, () => Promise.resolve(known() === expected), 240);
 const untilDriver = (expected: string): Promise<void> =>
-  until(`the device on ${expected}`, () => Promise.resolve(driver() === expected), 60);
+  until(`the device on ${expected}`, () => Promise.resolve(driver() === expected), 240);
 const seconds = (count: number): Promise<void> => sleep(count * 1000);
 
 beforeAll(async () => {
@@ -160,8 +160,8 @@ describe('an agent with its own rights', () => {
 
   test('writes its state again when somebody deleted it', async () => {
     await cluster.kubectl(['delete', 'vfionodestate', 'node-1']);
-    await until('the state', async () => (await cluster.admin.request({ path: statePath })).status === 200, 20);
-    await until('its status', async () => (await condition('Ready')) === 'True', 20);
+    await until('the state', async () => (await cluster.admin.request({ path: statePath })).status === 200, 120);
+    await until('its status', async () => (await condition('Ready')) === 'True', 120);
   });
 
   test('gives back what a deleted policy had, also when it was deleted behind its back', async () => {
@@ -261,7 +261,7 @@ describe('an agent with its own rights', () => {
     const refused = proxy.seen.filter(({ method, at: time }) => method === 'PATCH' && time > Date.now() - 8_500).length;
     expect(refused).toBeLessThanOrEqual(3);
     proxy.intercept(null);
-    await until('the state', async () => JSON.stringify(await nodeState()).includes('"healthy":0'), 60);
+    await until('the state', async () => JSON.stringify(await nodeState()).includes('"healthy":0'), 240);
     machine.node.control.plug(at.spareNic);
   });
 });

@@ -83,7 +83,7 @@ async function pods(plane: ControlPlane, on: Node): Promise<readonly PodNow[]> {
 const running = (all: readonly PodNow[]): PodNow | undefined =>
   all.find((pod) => pod.phase === 'Running' && pod.held.holding);
 
-async function waitForHolder(plane: ControlPlane, on: Node, seconds = 120): Promise<readonly PodNow[]> {
+async function waitForHolder(plane: ControlPlane, on: Node, seconds = 600): Promise<readonly PodNow[]> {
   const explain = async (): Promise<string> =>
     `${(await plane.tryKubectl(['describe', 'pods,node'])).stdout}\n${await on.complaints()}`;
   return eventually(
@@ -131,7 +131,7 @@ describe('the agent in a pod', () => {
       'the device bound, registered and held again',
       () => pods(plane, after),
       (found) => running(found)?.held.address === at.nic,
-      { seconds: 180, explain: () => after.complaints() },
+      { seconds: 600, explain: () => after.complaints() },
     );
     expect(await readDevices(after.guest, at)).toMatchObject({ nic: onVfio('e1000e-vfio'), hot: onHost('e1000e') });
     const failed = all.filter((pod) => pod.phase === 'Failed');
@@ -184,7 +184,7 @@ describe('the agent as a service of the host', () => {
     );
     await plane.apiServer.start();
     await after.waitUntilReady();
-    const all = await waitForHolder(plane, after, 180);
+    const all = await waitForHolder(plane, after);
     expect(all.map((pod) => [pod.name, pod.phase, pod.held.address])).toEqual([[first?.name, 'Running', at.nic]]);
     expect(await readAllocatable(plane, name, resource)).toBe(1);
   });

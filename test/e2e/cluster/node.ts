@@ -132,7 +132,7 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
     },
     importImage,
     tagImage: async (from, to) => void (await ctr(`images tag '${from}' '${to}'`)),
-    waitUntilReady: async (within = 120) => {
+    waitUntilReady: async (within = 400) => {
       try {
         await until(
           `node ${options.name} Ready`,
@@ -149,7 +149,7 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
     shutdown: () => guest.shutdown(),
   };
   try {
-    await until('containerd', async () => (await guest.exec(`${programs.ctr} version`)).code === 0, 60);
+    await until('containerd', async () => (await guest.exec(`${programs.ctr} version`)).code === 0, 240);
     for (const archive of [images, ...(options.images ?? [])]) await importImage(archive);
     say(`${options.name}: containerd runs and has its images after ${seconds()}`);
     await startKubelet();

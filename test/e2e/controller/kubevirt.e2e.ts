@@ -104,7 +104,7 @@ async function condition(): Promise<Condition | undefined> {
 }
 
 const untilReason = (reason: string): Promise<void> =>
-  until(`KubeVirtPermitted being ${reason}`, async () => (await condition())?.reason === reason, 60);
+  until(`KubeVirtPermitted being ${reason}`, async () => (await condition())?.reason === reason, 240);
 
 /** Runs what `kubevirt patch` printed, as a shell would. */
 async function runPrinted(text: string): Promise<void> {
