@@ -57,6 +57,7 @@ export function createNodeStateReporter(
       inUse: report.inUse,
       pools: report.pools,
       registrations,
+      notices: report.observation.notices,
       hasKubelet: parts.hasKubelet,
       extraConditions: parts.extraConditions(),
       before,

@@ -20,6 +20,7 @@ import { explainSelection, type PolicyVerdict } from './explain-selection.ts';
 import { lookAtNode, type NodeLook } from './look-at-node.ts';
 import { parseAddress } from './match-subject.ts';
 import type { NodeOptions } from './node-options.ts';
+import { type Hardware, readHardware } from './read-hardware.ts';
 import { renderExplanation } from './render-explanation.ts';
 
 export interface ExplainOptions extends NodeOptions {
@@ -38,6 +39,8 @@ export interface GroupMember {
 /** The whole answer. */
 export interface Explanation {
   readonly device: DeviceView;
+  /** Its link and errors; null on buses that have none. */
+  readonly hardware: Hardware | null;
   /** The plan's; null: no policy wants it, and it is not ours. */
   readonly decision: Decision | null;
   /** What policies in DryRun would do with it. */
@@ -74,13 +77,13 @@ export async function runExplain(options: ExplainOptions, parts: CliParts): Prom
       exitCodes.notFound,
       `there is no device ${address} on this host; vfio-operator devices lists those there are`,
     );
-  const explanation = explain(device, look);
+  const explanation = explain(device, look, readHardware(device, parts.files, look.paths));
   await printAnswer(parts, options.output, explanation, () => renderExplanation(explanation, parts.terminal.paint));
   return exitCodes.ok;
 }
 
 /** Puts the answer together. Pure. */
-export function explain(device: Device, look: NodeLook): Explanation {
+export function explain(device: Device, look: NodeLook, hardware: Hardware | null): Explanation {
   const { input } = look;
   const { address } = device;
   const isIt = (one: { readonly address: string }): boolean => one.address === address;
@@ -94,6 +97,7 @@ export function explain(device: Device, look: NodeLook): Explanation {
       table: input.aliases,
       catalog: input.catalog,
     }),
+    hardware,
     decision,
     dryRun,
     rehearsal,

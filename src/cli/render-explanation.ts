@@ -3,6 +3,7 @@ import type { Decision } from '../domain/decision.ts';
 import { classNameOf } from './class-names.ts';
 import type { Explanation } from './explain-command.ts';
 import type { PolicyVerdict } from './explain-selection.ts';
+import { describeHardware } from './read-hardware.ts';
 import { describeRole, paintKind, renderTransaction } from './render-decisions.ts';
 import { renderChoice } from './render-match.ts';
 import { indent, renderTable, type Cell } from './render-table.ts';
@@ -30,7 +31,7 @@ export function renderExplanation(explanation: Explanation, paint: Paint): strin
   ]);
 }
 
-function renderDevice({ device, ledger, group }: Explanation, paint: Paint): string {
+function renderDevice({ device, hardware, ledger, group }: Explanation, paint: Paint): string {
   const className = device.class === null ? null : classNameOf(device.class);
   const id = device.vendor === null ? '' : `  ${device.vendor}:${device.device ?? ''}`;
   const subsystem =
@@ -59,7 +60,12 @@ function renderDevice({ device, ledger, group }: Explanation, paint: Paint): str
         ];
   return [
     `${paint('bold', device.address)}${id}${subsystem}${what}`,
-    ...[places.join(', '), device.modalias ?? 'no modalias', ...ours].map((line) => `  ${line}`),
+    ...[
+      places.join(', '),
+      device.modalias ?? 'no modalias',
+      ...(hardware === null ? [] : describeHardware(hardware)),
+      ...ours,
+    ].map((line) => `  ${line}`),
   ].join('\n');
 }
 

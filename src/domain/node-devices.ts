@@ -14,6 +14,8 @@ export interface NodeDeviceContext {
   readonly ledger: Ledger;
   readonly inUse: InUse;
   readonly pools: readonly ResourcePool[];
+  /** What a person may want to know of a device, though it changes nothing; by address. */
+  readonly notices: ReadonlyMap<string, string>;
 }
 
 /** What kubelet is told about a function. */
@@ -62,6 +64,7 @@ function toNodeDevice(
     iommuGroup: decision.iommuGroup,
     numaNode: device?.numaNode ?? null,
     physicalFunction: device?.physicalFunction ?? null,
+    notice: clipOrNull(context.notices.get(address) ?? null, 256),
     health: offer === null ? null : offer.unhealthyBecause === null ? 'Healthy' : 'Unhealthy',
     policy: clipOrNull(decision.policy, 63),
     resource: clipOrNull(offer?.resource ?? decision.resource, 308),

@@ -53,6 +53,8 @@ export interface NodeStateInput {
   readonly pools: readonly ResourcePool[];
   /** By resource name. */
   readonly registrations: ReadonlyMap<string, RegistrationFacts>;
+  /** What a person may want to know of a device, though it changes nothing; by address. */
+  readonly notices: ReadonlyMap<string, string>;
   /** False: this node has no kubelet, and nothing is registered. */
   readonly hasKubelet: boolean;
   /** Further conditions, e.g. that the kernel worker cannot leave the pod's cgroup. */

@@ -1,11 +1,12 @@
 // Whether devices of ours still answer: a PCI function that has fallen off its bus reads all ones from its configuration space
 // (pci_device_is_present() in drivers/pci/pci.c judges by its first four bytes, for a virtual function by its PF's). Reading wakes a sleeping device up (pci_config_pm_runtime_get), so
 // only one that is awake is asked, every 30 s at most, through the kernel worker. One that was silent is asked asleep or not: it is
-// offered to nobody, and only an answer makes it well.
+// offered to nobody, and only an answer makes it well. What is awake is asked for its link and its errors by the way.
 import type { Device } from '../domain/device.ts';
 import { FileError, type Clock, type Files } from '../runtime/ports.ts';
 import type { HostPaths } from './host-paths.ts';
-import { WorkerUnavailable, type KernelWorker } from './ports.ts';
+import { describeLink, errorsBefore, linkAttributes, parseLink, type ErrorCounts } from './pcie-link.ts';
+import { WorkerUnavailable, type KernelWorker, type WorkerRead } from './ports.ts';
 
 export interface ConfigSpaceHealthParts {
   readonly files: Files;
@@ -16,9 +17,17 @@ export interface ConfigSpaceHealthParts {
   readonly deadline: number;
 }
 
+/** Sentences by address. */
+export interface DeviceHealth {
+  /** Devices that do not answer. */
+  readonly silent: ReadonlyMap<string, string>;
+  /** What a person may want to know of a device, though it changes nothing. */
+  readonly notices: ReadonlyMap<string, string>;
+}
+
 export interface ConfigSpaceHealth {
-  /** Looks at `devices` as far as it is time to; what is wrong with which, as a sentence by address. Never rejects. */
-  check(devices: readonly Device[], excluded: ReadonlySet<string>): Promise<ReadonlyMap<string, string>>;
+  /** Looks at `devices` as far as it is time to. Never rejects. */
+  check(devices: readonly Device[], excluded: ReadonlySet<string>): Promise<DeviceHealth>;
 }
 
 /** Milliseconds between two reads of one device. */
@@ -29,6 +38,10 @@ const pendingLimit = 2;
 interface Verdict {
   readonly at: number;
   readonly problem: string | null;
+  /** Stands while the device sleeps. */
+  readonly notice: string | null;
+  /** Errors that it had reported when it was first asked. */
+  readonly before: ErrorCounts | null;
 }
 
 export function createConfigSpaceHealth({
@@ -50,21 +63,26 @@ export function createConfigSpaceHealth({
     }
   };
 
-  const ask = async (device: Device): Promise<string | null> => {
-    const path = `${paths.device(device.bus, device.address)}/config`;
-    const answer = await worker.read([path], deadline);
+  const ask = async (device: Device, last: Omit<Verdict, 'at'>): Promise<Omit<Verdict, 'at'>> => {
+    const directory = paths.device(device.bus, device.address);
+    // The link is the physical function's.
+    const names = device.physicalFunction === null ? ['config', ...linkAttributes] : ['config'];
+    const answer = await worker.read(
+      names.map((name) => `${directory}/${name}`),
+      deadline,
+    );
     if (answer.outcome === 'Stuck') {
       pending.add(device.address);
       void answer.returned.then(() => pending.delete(device.address));
-      return `${device.address}: reading its configuration space has not returned (process ${answer.worker.pid})`;
+      const problem = `${device.address}: reading its configuration space has not returned (process ${answer.worker.pid})`;
+      return { ...last, problem };
     }
-    const [result] = answer.results;
-    // An error is no proof of anything: what is gone from its bus shows elsewhere.
-    if (result === undefined || 'errno' in result) return null;
-    // The whole header: a virtual function's vendor and device id alone read all ones, always (SR-IOV, section 3.4.1).
-    return /^f+$/.test(result.text)
-      ? `${device.address} does not answer: its configuration space reads all ones`
-      : null;
+    const [config, ...link] = answer.results.map(toText);
+    // The whole header: a virtual function's vendor and device id alone read all ones, always (SR-IOV, section 3.4.1). An error is no
+    // proof of anything: what is gone from its bus shows elsewhere.
+    if (/^f+$/.test(config ?? ''))
+      return { ...last, problem: `${device.address} does not answer: its configuration space reads all ones` };
+    return { problem: null, ...judgeLink(link, last.before) };
   };
 
   const isDue = (device: Device): boolean => {
@@ -83,14 +101,31 @@ export function createConfigSpaceHealth({
         for (const device of functions) {
           if (pending.size >= pendingLimit) break;
           if (excluded.has(device.address) || !isDue(device)) continue;
-          verdicts.set(device.address, { at: clock.monotonic(), problem: await ask(device) });
+          const last = verdicts.get(device.address) ?? unasked;
+          verdicts.set(device.address, { ...(await ask(device, last)), at: clock.monotonic() });
         }
       } catch (error) {
         if (!(error instanceof WorkerUnavailable)) throw error;
       }
-      return new Map(
-        [...verdicts].flatMap(([address, { problem }]) => (problem === null ? [] : [[address, problem] as const])),
-      );
+      return { silent: sentences(verdicts, 'problem'), notices: sentences(verdicts, 'notice') };
     },
   };
+}
+
+const unasked: Omit<Verdict, 'at'> = { problem: null, notice: null, before: null };
+
+function judgeLink(texts: readonly (string | null)[], last: ErrorCounts | null): Pick<Verdict, 'notice' | 'before'> {
+  const link = parseLink(texts);
+  const before = errorsBefore(last, link.errors);
+  return { notice: describeLink(link, before), before };
+}
+
+function toText(read: WorkerRead): string | null {
+  return 'text' in read ? read.text : null;
+}
+
+function sentences(verdicts: ReadonlyMap<string, Verdict>, which: 'problem' | 'notice'): ReadonlyMap<string, string> {
+  return new Map(
+    [...verdicts].flatMap(([address, { [which]: text }]) => (text === null ? [] : [[address, text] as const])),
+  );
 }

@@ -11,7 +11,7 @@ import type { Clock, Files } from '../runtime/ports.ts';
 import { createAliasSourceReader, type AliasSources } from './alias-sources.ts';
 import type { HostPaths } from './host-paths.ts';
 import { buildModuleCatalog } from './module-catalog.ts';
-import { createConfigSpaceHealth } from './config-space-health.ts';
+import { createConfigSpaceHealth, type DeviceHealth } from './config-space-health.ts';
 import { createPause } from './pause.ts';
 import type { KernelWorker } from './ports.ts';
 import { collectProofs, type ProofOptions } from './proof/collect-proofs.ts';
@@ -46,8 +46,8 @@ export interface ObserveRequest {
   readonly wantHealth?: boolean;
 }
 
-/** What was seen. */
-export interface HostObservation {
+/** What was seen. `silent` and `notices` speak of devices of ours, and are empty unless health was asked for. */
+export interface HostObservation extends DeviceHealth {
   readonly inventory: Inventory;
   readonly findings: readonly Finding[];
   /** Processes that have devices of interest open. */
@@ -55,12 +55,12 @@ export interface HostObservation {
   readonly aliases: AliasTable;
   readonly catalog: ModuleCatalog;
   readonly sources: AliasSources;
-  /** Devices of ours that do not answer, each with a sentence; empty unless health was asked for. */
-  readonly silent: ReadonlyMap<string, string>;
   /** Guarded reads that have not returned. */
   readonly stuck: readonly StuckRead[];
   readonly unread: readonly Unread[];
 }
+
+const unasked: DeviceHealth = { silent: new Map(), notices: new Map() };
 
 export interface HostObserver {
   /** The alias sources of the last look; null before the first. */
@@ -117,7 +117,7 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
         inventory,
         findings: proofs.findings,
         holders: proofs.holders,
-        silent: wantHealth && health !== null ? await health.check(ownDevices(scanned, ledger), excluded) : new Map(),
+        ...(wantHealth && health !== null ? await health.check(ownDevices(scanned, ledger), excluded) : unasked),
         aliases: sources.table,
         catalog,
         sources,

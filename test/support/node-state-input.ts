@@ -41,6 +41,7 @@ export function anInput(parts: Partial<NodeStateInput> = {}): NodeStateInput {
     inUse: { holders: [], unreadable: null },
     pools: [],
     registrations: new Map(),
+    notices: new Map(),
     hasKubelet: true,
     extraConditions: [],
     before: null,

@@ -384,7 +384,7 @@ export interface VfioPolicyStatus {
    */
   readonly observedGeneration?: number;
   /**
-   * Ready: every matching node has finished with this generation. Reconciling: steps are running or waiting. Stalled: a person is needed. Reconciling and Stalled are present only while they are True.
+   * Ready: every matching node has finished with this generation. Reconciling: steps are running or waiting. Stalled: a person is needed. Reconciling and Stalled are present only while they are True, and never both.
    */
   readonly conditions?: readonly Condition[];
   readonly nodes?: VfioNodeCounts;
@@ -562,6 +562,10 @@ export interface VfioNodeDevice {
    */
   readonly health?: 'Healthy' | 'Unhealthy';
   /**
+   * What a person may want to know of its hardware, though it changes no decision and no health: fewer PCIe lanes than it has, or fatal and nonfatal errors reported since the agent began to look.
+   */
+  readonly notice?: string;
+  /**
    * Policy it is for; for a release the one it was taken for.
    */
   readonly policy?: string;
@@ -655,7 +659,7 @@ export interface VfioNodeStateStatus {
   readonly agentVersion?: string;
   readonly kernel?: VfioNodeKernel;
   /**
-   * Ready: the last pass ended with nothing left to do and nothing failed. Reconciling: steps are running or waiting. Stalled: a person is needed. PoliciesKnown: the list of policies is complete. HostReadable: every source of proof could be read. Registered: kubelet has every resource; absent on a node without kubelet. Reconciling and Stalled are present only while they are True.
+   * Ready: the last pass ended with nothing left to do and nothing failed. Reconciling: steps are running or waiting. Stalled: a person is needed. PoliciesKnown: the list of policies is complete. HostReadable: every source of proof could be read. Registered: kubelet has every resource; absent on a node without kubelet. Reconciling and Stalled are present only while they are True, and never both.
    */
   readonly conditions?: readonly Condition[];
   readonly counts?: VfioDeviceCounts;

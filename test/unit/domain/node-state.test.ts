@@ -123,6 +123,16 @@ describe('toNodeState', () => {
     expect(deviceOf(state)).toMatchObject({ health: 'Unhealthy', message: '/dev/vfio/12 is missing' });
   });
 
+  it('has a notice where there is one, of what is decided and healthy as ever', () => {
+    const notices = new Map([[address, 'its PCIe link has 8 of 16 lanes']]);
+    const plan = aPlan([aDecision({ address, kind: 'Bound' })]);
+    const plain = deviceOf(toNodeState(anInput({ plan })));
+    expect(deviceOf(toNodeState(anInput({ plan, notices })))).toEqual({
+      ...plain,
+      notice: 'its PCIe link has 8 of 16 lanes',
+    });
+  });
+
   it('does not offer companions', () => {
     const functions = [address, other].map((at) => ({
       address: at,
