@@ -9,6 +9,8 @@ import type { WorkerAnswer, WorkerHello, WorkerRequest } from './kernel-worker-p
 
 const attributeLimit = 64 * 1024;
 const headerLength = 64;
+/** Serves every read: one of its own for each would pile up outside the heap. */
+const attribute = Buffer.allocUnsafeSlow(attributeLimit);
 
 function main(argv: readonly string[]): void {
   const cgroup = argv[0] === '--cgroup' ? argv[1] : undefined;
@@ -60,7 +62,7 @@ function readOne(path: string): { text: string } | { errno: string } {
   try {
     const fd = openSync(path, constants.O_RDONLY);
     try {
-      return { text: isBinary(path) ? readHeader(fd) : readToEnd(fd).toString('utf8') };
+      return { text: isBinary(path) ? readHeader(fd) : readToEnd(fd) };
     } finally {
       closeSync(fd);
     }
@@ -79,15 +81,14 @@ function readHeader(fd: number): string {
   return bytes.subarray(0, readSync(fd, bytes, 0, headerLength, 0)).toString('hex');
 }
 
-function readToEnd(fd: number): Buffer {
-  const bytes = Buffer.alloc(attributeLimit);
+function readToEnd(fd: number): string {
   let total = 0;
-  while (total < bytes.length) {
-    const count = readSync(fd, bytes, total, bytes.length - total, null);
+  while (total < attribute.length) {
+    const count = readSync(fd, attribute, total, attribute.length - total, null);
     if (count === 0) break;
     total += count;
   }
-  return bytes.subarray(0, total);
+  return attribute.toString('utf8', 0, total);
 }
 
 function* inputLines(): Generator<string> {

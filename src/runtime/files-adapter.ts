@@ -12,7 +12,7 @@ export function createFiles(): Files {
   let temporary = 0;
   return {
     readText: (path, maxBytes = defaultMaxBytes) =>
-      attempt('read', path, () => withDescriptor(path, (fd) => readToEnd(fd, maxBytes).toString('utf8'))),
+      attempt('read', path, () => withDescriptor(path, (fd) => readToEnd(fd, maxBytes))),
     readBytes: (path, offset, length) =>
       attempt('read', path, () => withDescriptor(path, (fd) => readAt(fd, offset, length))),
     readLink: (path) => attempt('readlink', path, () => fs.readlinkSync(path)),
@@ -63,19 +63,26 @@ function withDescriptor<T>(path: string, use: (fd: number) => T): T {
   }
 }
 
+// Almost every file is an attribute of a few bytes. A chunk of its own for each of the thousands that a look reads would pile up outside
+// the heap until the next collection, and malloc gives little of such a peak back. Reading is synchronous: one chunk serves all.
+const chunk = Buffer.allocUnsafeSlow(chunkBytes);
+
 // The size that stat gives for sysfs (4096) and procfs (0) says nothing, so we read until the end.
-function readToEnd(fd: number, maxBytes: number): Buffer {
-  const chunks: Buffer[] = [];
+function readToEnd(fd: number, maxBytes: number): string {
+  const full: Buffer[] = [];
   let total = 0;
+  let filled = 0;
   while (total < maxBytes) {
-    const chunk = Buffer.allocUnsafe(Math.min(chunkBytes, maxBytes - total));
-    const count = fs.readSync(fd, chunk, 0, chunk.length, null);
+    const count = fs.readSync(fd, chunk, filled, Math.min(chunkBytes - filled, maxBytes - total), null);
     if (count === 0) break;
-    chunks.push(chunk.subarray(0, count));
     total += count;
+    filled += count;
+    if (filled < chunkBytes) continue;
+    full.push(Buffer.from(chunk));
+    filled = 0;
   }
-  const [only] = chunks;
-  return chunks.length === 1 && only !== undefined ? only : Buffer.concat(chunks, total);
+  if (full.length === 0) return chunk.toString('utf8', 0, filled);
+  return Buffer.concat([...full, chunk.subarray(0, filled)], total).toString('utf8');
 }
 
 function readAt(fd: number, offset: number, length: number): Uint8Array {
