@@ -151,6 +151,22 @@ describe('after a gap', () => {
   });
 });
 
+describe('etcd restored from a backup with its versions raised', () => {
+  it('is believed at once: what the backup lacks is gone', async () => {
+    const { clock, server, items, problems } = watchPolicies({ prepare: withPolicies('a') });
+    server.put('vfiopolicies', policyObject('b', 1));
+    await clock.settle();
+    expect(items()).toEqual(['a=0', 'b=1']);
+    server.faults.expireWatches();
+    server.delete('vfiopolicies', 'b');
+    server.skip(1_000_000_000);
+    server.faults.compact();
+    await clock.advance(minute);
+    expect(items()).toEqual(['a=0']);
+    expect(problems).toEqual([]);
+  });
+});
+
 describe('an idle hour', () => {
   it('asks for a new watch every five to ten minutes, and for nothing else', async () => {
     const { clock, server, connection } = watchPolicies({ prepare: withPolicies('a') });
