@@ -12,7 +12,7 @@ import { KubeletStandIn } from '../src/simulation/kubelet-stand-in.ts';
 const startPatience = 120_000;
 
 /** As README and docs/operations.md say to start it. */
-export const recommendedFlags = ['--max-semi-space-size=1', '--optimize-for-size'] as const;
+export const recommendedFlags = ['--max-semi-space-size=1', '--optimize-for-size', '--no-opt', '--no-maglev'] as const;
 
 /** Where one agent lives. */
 export interface Place {

@@ -165,13 +165,16 @@ function toLease(process: WorkerProcess, ends: LeaseEnds): WorkerLease {
   };
 }
 
+/** A worker has next to nothing to compute: nothing is compiled, and its heap is bounded. */
+const nodeFlags = ['--max-old-space-size=16', '--max-semi-space-size=1', '--no-opt', '--no-maglev'] as const;
+
 /** Starts a worker, outside our cgroup where that is wanted and possible, else where we are. */
 async function start(
   options: KernelWorkerOptions,
   stayed: string | null,
 ): Promise<{ readonly process: WorkerProcess; readonly stayed: string | null }> {
   const startDeadline = options.startDeadline ?? 30_000;
-  const node = [process.execPath, '--max-old-space-size=16', options.entry];
+  const node = [process.execPath, ...nodeFlags, options.entry];
   const plain = { file: process.execPath, args: node.slice(1), startDeadline };
   if (options.cgroup === undefined) return { process: await startWorkerProcess(plain), stayed: null };
   const outside = {

@@ -77,7 +77,14 @@ it('is small: little more than Node itself', () => {
 it('starts the program with the small heap, and says whose it is', () => {
   const { config } = JSON.parse(readFileSync(blob(manifest.config.digest), 'utf8')) as { config: object };
   expect(config).toMatchObject({
-    Entrypoint: ['/usr/local/bin/node', '--max-semi-space-size=1', '--optimize-for-size', '/app/dist/main.mjs'],
+    Entrypoint: [
+      '/usr/local/bin/node',
+      '--max-semi-space-size=1',
+      '--optimize-for-size',
+      '--no-opt',
+      '--no-maglev',
+      '/app/dist/main.mjs',
+    ],
     Labels: { 'org.opencontainers.image.title': 'vfio-operator', 'org.opencontainers.image.licenses': 'Apache-2.0' },
   });
 });
