@@ -13,7 +13,7 @@ export function createDecisionLog(logger: Logger): DecisionLog {
     report(decisions) {
       const now = new Map<string, string>();
       for (const decision of decisions) {
-        const { address, kind, code, policy, resource, message, driverNow, driverWanted, iommuGroup } = decision;
+        const { address, kind, role, code, policy, resource, message, driverNow, driverWanted, iommuGroup } = decision;
         const key = JSON.stringify([kind, code, policy, resource, message]);
         now.set(address, key);
         if (known.get(address) === key) continue;
@@ -27,7 +27,8 @@ export function createDecisionLog(logger: Logger): DecisionLog {
           wanted: driverWanted,
           iommuGroup,
         };
-        if (kind === 'Failed' || kind === 'Quarantined' || kind === 'Stuck') logger.warn(fields, message);
+        const exposed = kind === 'Bound' && role !== 'PhysicalFunction' && iommuGroup === null;
+        if (exposed || kind === 'Failed' || kind === 'Quarantined' || kind === 'Stuck') logger.warn(fields, message);
         else logger.info(fields, message);
       }
       for (const address of known.keys())

@@ -14,6 +14,8 @@ export const stalledCondition = 'Stalled';
 export const policiesKnownCondition = 'PoliciesKnown';
 export const hostReadableCondition = 'HostReadable';
 export const registeredCondition = 'Registered';
+/** Of a node state alone, present only while False: a device is on VFIO without an IOMMU. */
+export const isolatedCondition = 'Isolated';
 
 /** Reasons of conditions. CamelCase, stable: programs compare them. */
 export const conditionReasons = {
@@ -48,5 +50,7 @@ export const conditionReasons = {
   nothingToRegister: 'NothingToRegister',
   kubeletHasNotAll: 'KubeletHasNotAll',
   noKubelet: 'NoKubelet',
+  /** Isolated. */
+  noIommuMode: 'NoIommuMode',
 } as const;
 export type ConditionReason = (typeof conditionReasons)[keyof typeof conditionReasons];

@@ -2,6 +2,7 @@
 import {
   conditionReasons as reasons,
   hostReadableCondition,
+  isolatedCondition,
   policiesKnownCondition,
   registeredCondition,
 } from '../api/constants.ts';
@@ -11,6 +12,7 @@ import type { DecisionKind } from './codes.ts';
 import { progressConditions, type TimelessCondition, type Why, withTimes } from './conditions.ts';
 import type { Decision } from './decision.ts';
 import type { NodeStateInput } from './node-state.ts';
+import { isWithoutIommu, withoutIommu } from './without-iommu.ts';
 
 /** As many as the schema takes. */
 const limit = 16;
@@ -22,6 +24,7 @@ export function toNodeConditions(input: NodeStateInput): readonly Condition[] {
     policiesKnown(input),
     hostReadable(input),
     ...registered(input),
+    ...isolated(input),
     ...input.extraConditions,
   ];
   return withTimes(conditions, input.before?.status?.conditions, input.now).slice(0, limit);
@@ -82,6 +85,18 @@ function hostReadable({ inventory }: NodeStateInput): TimelessCondition {
   const unread = firstOf([[reasons.sourcesUnread, inventory.unread.map(({ source, why }) => `${source}: ${why}`)]]);
   const readable: Why = { reason: reasons.everythingRead, message: 'every source was read' };
   return { type: hostReadableCondition, status: unread === null ? 'True' : 'False', ...(unread ?? readable) };
+}
+
+/** There only while False: a device is on VFIO without an IOMMU. */
+function isolated({ plan, inventory }: NodeStateInput): TimelessCondition[] {
+  const exposed = plan.decisions.flatMap((decision): string[] => {
+    const device = inventory.devices.get(decision.address);
+    if (device === undefined || !isWithoutIommu(decision, device)) return [];
+    const { address, driverNow, policy } = decision;
+    return [`${address} is on ${driverNow ?? ''} for policy ${policy ?? ''}, ${withoutIommu}`];
+  });
+  const why = firstOf([[reasons.noIommuMode, exposed]]);
+  return why === null ? [] : [{ type: isolatedCondition, status: 'False', ...why }];
 }
 
 function registered({ pools, registrations, hasKubelet }: NodeStateInput): TimelessCondition[] {

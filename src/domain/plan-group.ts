@@ -14,6 +14,7 @@ import type { PlanInput } from './plan-input.ts';
 import type { RefusalContext } from './refuse-device.ts';
 import type { Transaction } from './step.ts';
 import { draftMember, entryMember } from './transaction-members.ts';
+import { withoutIommu } from './without-iommu.ts';
 
 /** What plan-group answers. */
 export interface GroupPlan {
@@ -228,19 +229,24 @@ function decideChanges(
 }
 
 function boundMessage(draft: Draft): string {
-  return `on ${draft.device.driver ?? ''} for policy ${draft.policy.name}`;
+  return `on ${draft.device.driver ?? ''} for policy ${draft.policy.name}${isolationMessage(draft)}`;
+}
+
+/** No-IOMMU mode is never silent: every sentence on such a device says what it means. */
+function isolationMessage({ device }: Draft): string {
+  return device.iommuGroup === null ? `, ${withoutIommu}` : '';
 }
 
 function bindMessage(draft: Draft): string {
   const from = draft.device.driver === null ? 'no driver' : draft.device.driver;
   const to = draft.target?.name ?? `the driver of module ${draft.target?.module ?? '?'}`;
-  return `from ${from} to ${to} for policy ${draft.policy.name}`;
+  return `from ${from} to ${to} for policy ${draft.policy.name}${isolationMessage(draft)}`;
 }
 
 function offerMessage(draft: Draft, offered: readonly Draft[]): string {
   const id = deviceIdOf(draft, offered);
   const offer = id === null ? 'offered no more' : `offered as ${id} of ${draft.policy.resource?.name ?? ''}`;
-  return `on ${draft.device.driver ?? ''}; from now on ${offer}, for policy ${draft.policy.name}`;
+  return `on ${draft.device.driver ?? ''}; from now on ${offer}, for policy ${draft.policy.name}${isolationMessage(draft)}`;
 }
 
 /** Kubelet's id for a draft: the lowest selected address of its group and resource, or its own; null when not advertised. */

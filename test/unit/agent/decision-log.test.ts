@@ -4,7 +4,7 @@ import { countDecisions, createDecisionLog } from '../../../src/agent/decision-l
 import type { Decision } from '../../../src/domain/decision.ts';
 import { plan } from '../../../src/domain/plan.ts';
 import type { Logger } from '../../../src/runtime/logger.ts';
-import { aLedger, anEntry, aPlanInput } from '../../support/builders.ts';
+import { aLedger, anEntry, anInventory, aPlanInput } from '../../support/builders.ts';
 import { nic, onVfio, takeNics } from '../../support/plan-cases.ts';
 
 let lines: string[];
@@ -54,6 +54,16 @@ describe('the log of decisions', () => {
       'warn 0000:01:00.0 Stuck Stuck:',
       'warn 0000:01:00.0 Quarantined Quarantined:',
       'info 0000:01:00.0 Refused NoIommu:',
+    ]);
+  });
+
+  it('warns of a device on VFIO without an IOMMU', () => {
+    const bare = { ...bound, iommuGroup: null };
+    const inventory = anInventory([bare], { noIommuMode: true });
+    const policies = [{ ...takeNics, allow: ['NoIommu'] as const }];
+    createDecisionLog(logger).report(decide({ inventory, policies, ledger: aLedger([anEntry(bare)]) }));
+    expect(lines).toEqual([
+      'warn 0000:01:00.0 Bound -: on vfio-pci for policy p, without an IOMMU: whoever has it reaches all memory of this node',
     ]);
   });
 

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import type { Decision } from '../../../src/domain/decision.ts';
-import type { Inventory } from '../../../src/domain/device.ts';
+import type { Device, Inventory } from '../../../src/domain/device.ts';
 import { toNodeState } from '../../../src/domain/node-state.ts';
 import type { NodeStateInput } from '../../../src/domain/node-state.ts';
-import { anInventory } from '../../support/builders.ts';
+import { aDevice, anInventory } from '../../support/builders.ts';
 import { aDecision, address, anInput, aPlan, aPool, other } from '../../support/node-state-input.ts';
 
 function conditionsOf(parts: Partial<NodeStateInput>): Record<string, string> {
@@ -64,6 +64,27 @@ describe('the conditions of a node state', () => {
     expect(Object.fromEntries(Object.entries({ Ready, Reconciling, Stalled }).filter(([, value]) => value))).toEqual(
       expected,
     );
+  });
+
+  it('tell loudly of a device on VFIO without an IOMMU, of that alone, and only while it is there', () => {
+    const exposed = aDevice({ address, driver: 'vfio-pci', iommuGroup: null, vfioDevice: 'noiommu-vfio0' });
+    const isolated = (device: Device, parts: Partial<Decision> = {}): unknown =>
+      toNodeState(
+        anInput({ inventory: anInventory([device]), plan: aPlan([aDecision({ address, kind: 'Bound', ...parts })]) }),
+      ).status?.conditions?.find(({ type }) => type === 'Isolated');
+    expect(isolated(exposed)).toMatchObject({
+      status: 'False',
+      reason: 'NoIommuMode',
+      message: `${address} is on vfio-pci for policy nics, without an IOMMU: whoever has it reaches all memory of this node`,
+    });
+    // Also while it waits for its pod's end; and before 6.1, where the driver's name is all that tells.
+    expect(isolated(exposed, { kind: 'Held', code: 'HeldByPod' })).toBeDefined();
+    expect(isolated({ ...exposed, vfioDevice: null })).toBeDefined();
+    expect(isolated({ ...exposed, iommuGroup: 7 })).toBeUndefined();
+    expect(isolated({ ...exposed, driver: 'igb', vfioDevice: null })).toBeUndefined();
+    expect(isolated({ ...exposed, driver: null, vfioDevice: null })).toBeUndefined();
+    expect(isolated(exposed, { role: 'PhysicalFunction' })).toBeUndefined();
+    expect(isolated({ ...exposed, address: other })).toBeUndefined();
   });
 
   it('tell what is not known', () => {

@@ -114,6 +114,9 @@ describe('refusals', () => {
     expect(message({ ...takeNics, allow: ['NoIommu'] }, {})).toMatch(/enable_unsafe_noiommu_mode is not Y/);
     const inventory = anInventory([bare], { noIommuMode: true });
     expect(planText({ policies, inventory })).toMatch(/^0000:01:00.0 Bind \(p\)\nBind device:0000:01:00.0/);
+    expect(message({ ...takeNics, allow: ['NoIommu'] }, { noIommuMode: true })).toBe(
+      'from e1000e to vfio-pci for policy p, without an IOMMU: whoever has it reaches all memory of this node',
+    );
   });
 
   test('memory that the firmware has mapped for the group', () => {

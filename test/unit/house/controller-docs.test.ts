@@ -48,7 +48,7 @@ it('has every metric with its type, and no other', async () => {
 
 it('has every reason that a policy can have', () => {
   const nodesOnly = ['ListComplete', 'ListIncomplete', 'EverythingRead', 'SourcesUnread', 'KubeletHasAll'];
-  const further = ['NothingToRegister', 'KubeletHasNotAll', 'NoKubelet'];
+  const further = ['NothingToRegister', 'KubeletHasNotAll', 'NoKubelet', 'NoIommuMode'];
   const ofPolicies = Object.values(conditionReasons).filter((reason) => ![...nodesOnly, ...further].includes(reason));
   expect([...firstCells('Reasons')].toSorted()).toEqual(ofPolicies.toSorted());
 });
