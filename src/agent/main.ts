@@ -188,6 +188,6 @@ function workerStayed(why: string): TimelessCondition {
 
 /** The kernel worker beside this bundle; from the source tree its source. */
 function workerEntry(): string {
-  const bundled = fileURLToPath(new URL('./kernel-worker.mjs', import.meta.url));
+  const bundled = fileURLToPath(new URL('./kernel-worker.cjs', import.meta.url));
   return existsSync(bundled) ? bundled : fileURLToPath(new URL('../host/kernel-worker.ts', import.meta.url));
 }

@@ -86,6 +86,6 @@ const openCluster: OpenCluster = async ({ kubeconfig, context }) => {
 
 /** The worker is a bundle of its own beside ours; run from the sources, its source file. */
 function workerEntry(): string {
-  const entry = import.meta.url.endsWith('.ts') ? '../host/kernel-worker.ts' : './kernel-worker.mjs';
+  const entry = import.meta.url.endsWith('.ts') ? '../host/kernel-worker.ts' : './kernel-worker.cjs';
   return new URL(entry, import.meta.url).pathname;
 }

@@ -14,7 +14,7 @@ import {
 
 /** How workers are run. Milliseconds. */
 export interface KernelWorkerOptions {
-  /** The worker's own bundle (`kernel-worker.mjs`), or its source file. */
+  /** The worker's own bundle (`kernel-worker.cjs`), or its source file. */
   readonly entry: string;
   /** Writes at a time, 4 unless told. */
   readonly writers?: number;

@@ -92,7 +92,7 @@ describe.each(tierKernels)('kernel %s', (kernel) => {
     expect((await http.get('/healthz')).status).toBe(200);
   };
   const figures = async (): Promise<{ readonly workers: number; readonly kibibytes: number }> => ({
-    workers: Number(await guest.run('pgrep -fc kernel-worker.mjs || true')),
+    workers: Number(await guest.run('pgrep -fc kernel-worker.cjs || true')),
     kibibytes: Number(await guest.run(`awk '/^RssAnon/ {print $2}' /proc/${agent.process.pid}/status`)),
   });
 

@@ -61,7 +61,7 @@ it('holds the bundles, Node, three programs of Debian, their libraries, licences
     'usr/local/bin/vfio-operator',
     'usr/sbin/chroot',
   ]);
-  expect(readdirSync(join(root, 'app/dist'))).toEqual(expect.arrayContaining(['main.mjs', 'kernel-worker.mjs']));
+  expect(readdirSync(join(root, 'app/dist'))).toEqual(expect.arrayContaining(['main.mjs', 'kernel-worker.cjs']));
   expect(readdirSync(join(root, 'var/lib/dpkg/status.d'))).toEqual(
     expect.arrayContaining(['coreutils', 'libc6', 'libstdc++6', 'util-linux']),
   );

@@ -20,7 +20,7 @@ beforeAll(async () => {
     `import { main } from '${process.cwd()}/src/cli/main.ts';\nawait main(process.argv);\n`,
   );
   await build({
-    entryPoints: { main: `${host.root}/entry.ts`, 'kernel-worker': 'src/host/kernel-worker.ts' },
+    entryPoints: { main: `${host.root}/entry.ts` },
     outdir: output,
     outExtension: { '.js': '.mjs' },
     bundle: true,
@@ -33,6 +33,16 @@ beforeAll(async () => {
     banner: {
       js: `import { createRequire as __createRequire } from 'node:module'; const require = __createRequire(import.meta.url);`,
     },
+  });
+  await build({
+    entryPoints: ['src/host/kernel-worker.ts'],
+    outfile: `${output}/kernel-worker.cjs`,
+    bundle: true,
+    minify: true,
+    format: 'cjs',
+    platform: 'node',
+    target: 'node22',
+    logLevel: 'silent',
   });
 });
 afterAll(() => host.remove());
