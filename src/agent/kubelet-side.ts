@@ -21,6 +21,8 @@ export interface KubeletUse {
 export interface KubeletSide {
   /** Offers exactly these pools from now on: plugins start, change their list, or withdraw. Allocate goes by them at once. */
   offer(pools: readonly ResourcePool[]): Promise<void>;
+  /** The pools as kubelet is told of them: a device whose group is another pod's is unhealthy, with the reason. */
+  told(pools: readonly ResourcePool[]): readonly ResourcePool[];
   /** Reads PodResources afresh and joins recent Allocates to it. Never rejects. */
   readUse(): Promise<KubeletUse>;
   readonly resources: readonly ResourceStatus[];
@@ -31,6 +33,7 @@ export interface KubeletSide {
 /** `--kubelet=none`. */
 export const noKubelet: KubeletSide = {
   offer: () => Promise.resolve(),
+  told: (pools) => pools,
   readUse: () => Promise.resolve({ holders: [], unreadable: null }),
   resources: [],
   stop: () => Promise.resolve(),

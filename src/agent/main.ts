@@ -23,7 +23,7 @@ import { ListenError, startOpsServer } from '../runtime/ops-server-adapter.ts';
 import { type Clock, FileError, type Files, type Random } from '../runtime/ports.ts';
 import { createProcesses } from '../runtime/processes-adapter.ts';
 import { createRandom } from '../runtime/random-adapter.ts';
-import { serveUntilSignal } from '../runtime/serve-until-signal-adapter.ts';
+import { type RunningProgram, serveUntilSignal } from '../runtime/serve-until-signal-adapter.ts';
 import { createSockets } from '../runtime/sockets-adapter.ts';
 import { agentCommand, type AgentConfig } from './config.ts';
 import { connectOrigin } from './connect-origin.ts';
@@ -33,7 +33,9 @@ import type { PolicyOrigin } from './policy-origin.ts';
 import { judgeReadiness } from './judge-readiness.ts';
 import { noKubelet } from './kubelet-side.ts';
 import { openKubelet } from './open-kubelet.ts';
+import { rememberHolders } from './seen-holders.ts';
 import { type Agent, HostTaken, startAgent } from './start-agent.ts';
+import { watchMount } from './watch-mount.ts';
 
 /** Runs `vfio-operator agent`; `argv` as the process got it. */
 export async function main(argv: readonly string[]): Promise<void> {
@@ -51,7 +53,7 @@ async function run(config: AgentConfig): Promise<void> {
   });
 }
 
-async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Promise<void> }> {
+async function start(config: AgentConfig, logger: Logger): Promise<RunningProgram> {
   const files = createFiles();
   const clock = createClock();
   const random = createRandom();
@@ -64,7 +66,7 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     ...(config.workerCgroup ? { cgroup: `${paths.sys}/fs/cgroup/vfio-operator` } : {}),
   });
   const origin = await createOrigin({ config, files, clock, random, logger, metrics });
-  const observer = createHostObserver({
+  const looking = createHostObserver({
     files,
     paths,
     worker,
@@ -84,10 +86,8 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     },
   });
   logger.info({ config, node: process.version }, 'agent starts');
+  const { observer, processHolding } = rememberHolders(looking);
   let agent: Agent | null = null;
-  const processHolding = (addresses: readonly string[]): string | null =>
-    agent?.report?.inUse.holders.find((one) => one.code === 'HeldByProcess' && addresses.includes(one.address))?.who ??
-    null;
   const ops = await startOpsServer({
     ...config.listen,
     metrics: () => metrics.text(),
@@ -138,8 +138,13 @@ async function start(config: AgentConfig, logger: Logger): Promise<{ stop(): Pro
     throw error;
   });
   const running = agent;
+  const over = Promise.withResolvers<string>();
+  const plugins = config.devicePluginsDirectory;
+  const mounts = watchMount({ files, clock }, { path: plugins, onHost: `${paths.root}${plugins}` }, over.resolve);
   return {
+    over: over.promise,
     async stop() {
+      mounts.close();
       await running.stop();
       await ops.close();
     },

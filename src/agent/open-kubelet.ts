@@ -15,6 +15,7 @@ import type { AgentMetrics } from '../runtime/agent-metrics.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Clock, Files, Random } from '../runtime/ports.ts';
 import type { KubeletSide, KubeletUse } from './kubelet-side.ts';
+import { watchGroups } from './watch-groups.ts';
 
 /** What kubelet's side works with. */
 export interface OpenKubeletParts {
@@ -93,11 +94,21 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
       logger.warn({ problems }, 'CDI documents are not as they should be');
     told = problems.join();
   };
+  const groups = watchGroups({
+    clock,
+    held: () => store.heldGroups(),
+    ask: async (held) => {
+      await allocator.observe(await readPods());
+      return allocator.isLetGo(held);
+    },
+    gone: () => parts.onChange('a pod is gone'),
+  });
   return {
     async offer(pools) {
       known = new Set(pools.map((pool) => pool.resource));
       await Promise.all([plugins.apply(pools), describe()]);
     },
+    told: (pools) => allocator.told(pools),
     async readUse(): Promise<KubeletUse> {
       const reading = await readPods();
       await allocator.observe(reading);
@@ -110,6 +121,7 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
       return plugins.states();
     },
     async stop() {
+      await groups.close();
       await plugins.stop();
       await store.close();
     },
@@ -166,6 +178,7 @@ function observeCalls(allocator: Allocator, { clock, metrics, logger, onChange }
         async preStart(ids) {
           try {
             await handlers.preStart(ids);
+            onChange('a container starts');
           } catch (error) {
             refused(resource, ids, 'PreStartContainer', error);
             throw error;

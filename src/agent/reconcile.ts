@@ -309,7 +309,7 @@ export function createReconciler(parts: ReconcileParts): Reconciler {
     await offer(last);
     const applied = new Map([...ended].map(([key, { outcome }]) => [key, outcome]));
     const again = nextLook(last.plan, applied, repeated, untilNextRetry(retries, clock.monotonic()), parts.interval);
-    return { ...last, pools: withdraw(toPools(last), running.all), applied, again };
+    return { ...last, pools: kubelet.told(withdraw(toPools(last), running.all)), applied, again };
   }
 }
 

@@ -154,6 +154,7 @@ async function openUse(options: ReleaseOptions, held: Held, parts: CliParts): Pr
   return {
     resources: [],
     offer: () => Promise.resolve(),
+    told: (pools) => pools,
     async readUse() {
       const { holders, unreadable } = await side.readUse();
       const hint = 'where there is no kubelet, say --kubelet=none';

@@ -2,6 +2,7 @@
 // clock that passes only when told to.
 import { openKubelet } from '../agent/open-kubelet.ts';
 import { openPolicyDirectory } from '../agent/policy-directory.ts';
+import { rememberHolders } from '../agent/seen-holders.ts';
 import { startAgent } from '../agent/start-agent.ts';
 import type { Agent } from '../agent/start-agent.ts';
 import type { PassReport } from '../agent/reconcile.ts';
@@ -91,7 +92,7 @@ export function createDemoStage(settle: () => Promise<void>): DemoStage {
     paths,
   };
   const proofs = { disks: createSimulatedDisks(files), ownAddresses: () => [] };
-  const observer = createHostObserver({
+  const looking = createHostObserver({
     files: process.files,
     paths,
     worker,
@@ -102,11 +103,9 @@ export function createDemoStage(settle: () => Promise<void>): DemoStage {
   });
   const metrics = createAgentMetrics();
   const bootId = readBootId(files, paths);
+  const { observer, processHolding } = rememberHolders(looking);
   const passes: PassReport[] = [];
   let agent: Agent | null = null;
-  const processHolding = (addresses: readonly string[]): string | null =>
-    agent?.report?.inUse.holders.find((one) => one.code === 'HeldByProcess' && addresses.includes(one.address))?.who ??
-    null;
   const openKubeletSide = (journal: Journal, onChange: () => void): ReturnType<typeof openKubelet> =>
     openKubelet({
       files: process.files,

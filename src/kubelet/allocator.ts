@@ -83,6 +83,11 @@ export class Allocator {
     this.#options.onChange();
   }
 
+  /** Whether no pod has any device of one of these groups any more, by what `observe` was told last. */
+  isLetGo(groups: readonly number[]): boolean {
+    return groups.some((group) => this.#groups.isLetGo(group));
+  }
+
   /** Devices that count as used because they were allocated and no pod has let go of them yet: one entry per function. */
   recentHolders(): readonly Holder[] {
     // A boot ends every use; what was allocated before it must not keep a device from being bound before kubelet starts.
@@ -104,6 +109,17 @@ export class Allocator {
       id: device.id,
       health: this.#unhealthy(pool, device) === null ? 'Healthy' : 'Unhealthy',
       numaNodes: device.numaNode === null ? [] : [device.numaNode],
+    }));
+  }
+
+  /** The pools with the health that kubelet is told, and why. */
+  told(pools: readonly ResourcePool[]): readonly ResourcePool[] {
+    return pools.map((pool) => ({
+      ...pool,
+      devices: pool.devices.map((device) => {
+        const unhealthyBecause = this.#unhealthy(pool, device);
+        return { ...device, healthy: unhealthyBecause === null, unhealthyBecause };
+      }),
     }));
   }
 

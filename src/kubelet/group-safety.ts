@@ -50,8 +50,13 @@ export class GroupSafety {
     this.#pods = holders;
     await this.#store.observe(holders, begun);
     for (const group of this.#store.heldGroups()) {
-      if (this.#claims(group).length === 0 && this.#user(group) === null) await this.#store.free(group);
+      if (this.isLetGo(group) && this.#user(group) === null) await this.#store.free(group);
     }
+  }
+
+  /** Whether no pod has any device of the group, nor was any just allocated. */
+  isLetGo(group: number): boolean {
+    return this.#claims(group).length === 0;
   }
 
   /** Why a device is not to be offered now; null: it is. One that somebody has stays as it is. */

@@ -50,6 +50,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
     mutation: {
       kubelet: (kubelet) => ({
         offer: (pools) => kubelet.offer(pools),
+        told: (pools) => kubelet.told(pools),
         readUse: async (): Promise<KubeletUse> => {
           await kubelet.readUse();
           return { holders: [], unreadable: null };
@@ -118,6 +119,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
             for (const pool of pools) if (!known.has(pool.resource)) known.set(pool.resource, pool);
             return kubelet.offer([...known.values()]);
           },
+          told: (pools) => kubelet.told(pools),
           readUse: () => kubelet.readUse(),
           get resources() {
             return kubelet.resources;
@@ -154,6 +156,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
               ]),
             })),
           ),
+        told: (pools) => kubelet.told(pools),
         readUse: () => kubelet.readUse(),
         get resources() {
           return kubelet.resources;

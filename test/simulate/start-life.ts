@@ -2,6 +2,7 @@
 import { connectOrigin } from '../../src/agent/connect-origin.ts';
 import { openKubelet } from '../../src/agent/open-kubelet.ts';
 import { openPolicyDirectory } from '../../src/agent/policy-directory.ts';
+import { rememberHolders } from '../../src/agent/seen-holders.ts';
 import { startAgent } from '../../src/agent/start-agent.ts';
 import type { Agent } from '../../src/agent/start-agent.ts';
 import { hostPaths } from '../../src/host/host-paths.ts';
@@ -98,9 +99,10 @@ export async function startLife(
           hasKubelet: true,
           extraConditions: () => [],
         });
+  const { observer, processHolding } = rememberHolders(world.mutation.observer?.(heard) ?? heard);
   life.agent = await startAgent({
     machine: { files, clock, random, processes, sockets, worker, paths },
-    observer: world.mutation.observer?.(heard) ?? heard,
+    observer,
     node: connected?.node ?? { name: 'node-1', labels: {} },
     logger,
     metrics,
@@ -147,10 +149,7 @@ export async function startLife(
         registration: 'legacy',
         ledger: () => journal.ledger(),
         onChange,
-        processHolding: (addresses) =>
-          life.agent?.report?.inUse.holders.find(
-            (one) => one.code === 'HeldByProcess' && addresses.includes(one.address),
-          )?.who ?? null,
+        processHolding,
       });
       return world.mutation.kubelet?.(side) ?? side;
     },

@@ -4,6 +4,7 @@ import { connectOrigin } from '../../src/agent/connect-origin.ts';
 import { openKubelet } from '../../src/agent/open-kubelet.ts';
 import type { PolicyOrigin } from '../../src/agent/policy-origin.ts';
 import type { PassReport } from '../../src/agent/reconcile.ts';
+import { rememberHolders } from '../../src/agent/seen-holders.ts';
 import { type Agent, startAgent } from '../../src/agent/start-agent.ts';
 import type { Decision } from '../../src/domain/decision.ts';
 import type { Policy, PolicySet } from '../../src/domain/policy.ts';
@@ -202,7 +203,7 @@ export class AgentNode {
       ownAddresses: () => [],
     };
     const inner = createHostObserver({ files, paths, worker, clock, proofs, mayLoad: true, readDeadline: 5_000 });
-    const observer: typeof inner = {
+    const { observer, processHolding } = rememberHolders({
       get sources() {
         return inner.sources;
       },
@@ -210,7 +211,7 @@ export class AgentNode {
         this.beforeLook();
         return inner.observe(request);
       },
-    };
+    });
     const bootId = files.readText('/proc/sys/kernel/random/boot_id').trim();
     const grpc: Grpc = {
       ...this.grpc,
@@ -265,7 +266,7 @@ export class AgentNode {
           registration: 'legacy',
           ledger: () => journal.ledger(),
           onChange,
-          processHolding: () => null,
+          processHolding,
         }),
       ...connected,
       onPass: async (report, kubelet, ledger) => {

@@ -43,6 +43,17 @@ describe('a group whose functions lie in two resources', () => {
     expect(node.kubelet.resources().get(gpus)).toEqual({ capacity: 2, allocatable: 1 });
   });
 
+  it('is told of as withdrawn, with its holder, wherever devices are told of', async () => {
+    await admit('vm', { [audios]: 1 });
+    await start('vm');
+    const [first, second] = node.agent.allocator.told(pools);
+    expect(first?.devices).toMatchObject([
+      { id: other.id, healthy: true, unhealthyBecause: null },
+      { id: gpu.id, healthy: false, unhealthyBecause: 'IOMMU group 12 belongs to pod default/vm' },
+    ]);
+    expect(second?.devices).toMatchObject([{ id: audio.id, healthy: true, unhealthyBecause: null }]);
+  });
+
   it('comes back when its pod is gone and nobody has it open', async () => {
     await admit('vm', { [audios]: 1 });
     await start('vm');
