@@ -18,7 +18,7 @@ import {
   waitUntilRegistered,
   writePolicy,
 } from './built-agent.ts';
-import { buildVfioHost } from './vfio-host.ts';
+import { buildVfioHost, usualVfioAliases } from './vfio-host.ts';
 
 const deviceCount = 64;
 const resource = 'vfio-operator.dev/bench';
@@ -37,7 +37,7 @@ if (process.getuid?.() !== 0) {
 }
 
 async function measure(): Promise<void> {
-  const host = buildVfioHost(deviceCount);
+  const host = buildVfioHost(deviceCount, usualVfioAliases);
   const root = mkdtempSync(join(tmpdir(), 'agent-in-cluster-'));
   const cluster = await startControlPlane({ users: { agent: ['system:masters'] } });
   const proxy = await startFaultProxy(cluster);

@@ -22,7 +22,7 @@ import {
   type RunningAgent,
   type Sample,
 } from './built-agent.ts';
-import { buildVfioHost } from './vfio-host.ts';
+import { buildVfioHost, usualVfioAliases } from './vfio-host.ts';
 
 const deviceCount = 64;
 const resource = 'vfio-operator.dev/bench';
@@ -52,7 +52,7 @@ interface Candidate {
 }
 
 async function measure(): Promise<void> {
-  const host = buildVfioHost(deviceCount);
+  const host = buildVfioHost(deviceCount, usualVfioAliases);
   const root = mkdtempSync(join(tmpdir(), 'agent-memory-'));
   const children: ChildProcess[] = [];
   const kubelets: KubeletStandIn[] = [];
@@ -65,7 +65,7 @@ async function measure(): Promise<void> {
     const candidates: Candidate[] = [];
     for (const [name, nodeFlags] of [
       ['agent', recommendedFlags],
-      ['agent, without the two flags', []],
+      ['agent, without the flags', []],
     ] as const) {
       const directory = join(root, String(candidates.length));
       mkdirSync(directory);

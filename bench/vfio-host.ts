@@ -20,8 +20,11 @@ export interface VfioHost {
 const functionsPerBus = 32;
 const aliasLines = 27_000;
 
-/** Builds a host with `count` functions. Needs root: proofs read what other processes have open. */
-export function buildVfioHost(count: number): VfioHost {
+/** As many aliases of VFIO drivers as kernels have: Debian's 6.1 and 6.12 have one, with all variant drivers there are it is some tens. */
+export const usualVfioAliases = 30;
+
+/** Builds a host with `count` functions and `vfioAliases` aliases of VFIO drivers. Needs root: proofs read what other processes have open. */
+export function buildVfioHost(count: number, vfioAliases = 3_000): VfioHost {
   const root = temporaryRoot('/dev/shm');
   const sink = directorySink(root.path);
   const tree = createHostTree(sink);
@@ -32,7 +35,7 @@ export function buildVfioHost(count: number): VfioHost {
     sink.link(`/dev/vfio/${index + 1}`, '/dev/null');
   }
   sink.link('/dev/vfio/vfio', '/dev/null');
-  addModules((path, text) => sink.file(path, text));
+  addModules(vfioAliases, (path, text) => sink.file(path, text));
   sink.link(`/sys/bus/pci/drivers/${vfioDriver}/module`, '../../../../module/vfio_pci');
   for (const directory of ['block', 'net', 'graphics', 'drm', 'tty']) sink.directory(`/sys/class/${directory}`);
   for (const directory of ['/sys/dev/char', '/sys/dev/block', '/run/udev/data']) sink.directory(directory);
@@ -41,11 +44,11 @@ export function buildVfioHost(count: number): VfioHost {
 }
 
 /** As many lines as a distribution's kernel has, almost all of them about other devices. */
-function addModules(file: (path: string, text: string) => void): void {
+function addModules(vfioAliases: number, file: (path: string, text: string) => void): void {
   const directory = `/lib/modules/${release()}`;
   const hex = (value: number) => value.toString(16).toUpperCase().padStart(8, '0');
   const lines = Array.from({ length: aliasLines - 1 }, (_, index) =>
-    index % 9 === 0
+    index % Math.floor(aliasLines / vfioAliases) === 0
       ? `alias vfio_pci:v000015B3d${hex(index)}sv*sd*bc*sc*i* variant${index % 40}_vfio_pci`
       : `alias pci:v00001000d${hex(index)}sv*sd*bc*sc*i* driver_${index % 900}`,
   );

@@ -46,6 +46,18 @@ const parts: readonly Part[] = [
     command: [process.execPath, 'bench/agent-memory.ts', '--idle', '600'],
     counted: false,
   },
+  {
+    name: 'kubelet',
+    what: 'a kubelet that restarts 1,000 times, and the memory of the agent meanwhile',
+    command: [process.execPath, 'bench/kubelet-restarts.ts'],
+    counted: false,
+  },
+  {
+    name: 'load',
+    what: 'the agent on a simulated node with 4,096 functions, with 2,016 VFs, and 10,000 policy changes',
+    command: [process.execPath, 'bench/node-load.ts', '--long'],
+    counted: false,
+  },
 ];
 
 function run(part: Part): Result {

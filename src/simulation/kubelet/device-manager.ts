@@ -32,6 +32,7 @@ export class DeviceManager implements EndpointListener {
   readonly #resources = new Map<string, Resource>();
   #given: readonly GivenDevices[] = [];
   #writing: Promise<void> = Promise.resolve();
+  #stopped = false;
 
   constructor(files: Files, clock: Clock, directory: string, onChange: (text: string) => void) {
     this.#files = files;
@@ -47,6 +48,10 @@ export class DeviceManager implements EndpointListener {
 
   /** Takes a plugin that was dialled, in place of an earlier one, and opens its list. */
   register(endpoint: PluginEndpoint): void {
+    if (this.#stopped) {
+      endpoint.stop();
+      return;
+    }
     this.#resources.get(endpoint.resource)?.endpoint?.stop();
     this.#resources.set(endpoint.resource, { endpoint, lostAt: null });
     this.#onChange(`${endpoint.resource} is registered`);
@@ -142,6 +147,7 @@ export class DeviceManager implements EndpointListener {
 
   /** Drops every plugin, as kubelet's end does. */
   async stop(): Promise<void> {
+    this.#stopped = true;
     for (const endpoint of this.endpoints()) endpoint.stop();
     await this.#writing;
   }
@@ -157,7 +163,9 @@ export class DeviceManager implements EndpointListener {
     return [...usable, ...available.filter((id) => !usable.includes(id))].slice(0, count);
   }
 
+  /** Lists end after the process has: a dead kubelet writes nothing, into the files of the next one least of all. */
   #saveInBackground(): void {
+    if (this.#stopped) return;
     this.#save().catch((error: unknown) => this.#onChange(`checkpoint not written: ${String(error)}`));
   }
 

@@ -206,6 +206,22 @@ describe('the kubelet stand-in', () => {
     );
   });
 
+  it.each(Array.from({ length: 20 }, (_, turns) => turns))(
+    'writes nothing any more once it has stopped, %i turns after a plugin began to register',
+    async (turns) => {
+      const late = world.register('p.sock').catch(() => undefined);
+      for (let turn = 0; turn < turns; turn += 1) await Promise.resolve();
+      await world.kubelet.stop();
+      const path = `${directory}/kubelet_internal_checkpoint`;
+      const checkpoint = () => (world.files.exists(path) ? world.files.readText(path) : null);
+      const before = checkpoint();
+      await late;
+      world.list('a');
+      await world.clock.settle();
+      expect(checkpoint()).toBe(before);
+    },
+  );
+
   it('leaves running pods alone at a restart, and serves what they hold', async () => {
     await world.register('p.sock');
     world.list('a', 'b');
