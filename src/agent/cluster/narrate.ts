@@ -129,7 +129,10 @@ function toHappenings({ kind, members, steps }: Transaction, drivers: ReadonlyMa
       case 'ChangeDriver': {
         const bind = steps.findLast((step) => step.kind === 'Bind' && step.address === address);
         if (bind?.kind !== 'Bind') return [];
-        const to = drivers.get(address) ?? bind.driver.name ?? `the driver of ${bind.driver.module ?? 'its module'}`;
+        const planned = bind.driver.name ?? `the driver of ${bind.driver.module ?? 'its module'}`;
+        // Still on the one from before: that was seen before the transaction ended.
+        const now = drivers.get(address) ?? driver;
+        const to = now === null || now === driver ? planned : now;
         const message = `bound to ${to}, was on ${driver ?? 'no driver'}${role === 'Companion' ? ' (companion)' : ''}`;
         return [{ reason: 'Bound', policy, cause: to, address, message }];
       }

@@ -115,6 +115,13 @@ describe('transactions', () => {
     expect(narrator.tell(pass(), 1)).toEqual([]);
   });
 
+  it('are told by what was planned when the last look was before their end', () => {
+    const narrator = createNarrator(null);
+    narrator.noteOutcome(bind(at), { outcome: 'Applied' });
+    const seen = decided({ address: at, kind: 'Bound', driverNow: 'igb' });
+    expect(narrator.tell(seen, 0)).toMatchObject([{ note: `${at} (policy nics): bound to vfio-pci, was on igb` }]);
+  });
+
   it.each<[string, Transaction, readonly string[]]>([
     [
       'a release that wrote',
