@@ -1,12 +1,13 @@
 // Which processes hold VFIO devices: group nodes, VFIO cdevs and the devices themselves. Where processes cannot be seen, every device
 // on VFIO counts as held, for a write to a held one would block for as long as it is held.
+import type { Device } from '../../domain/device.ts';
 import { isAbsent, valueOf, type Failure } from './evidence.ts';
 import type { OpenFiles, OpenNode } from './open-files.ts';
 import { isOnVfio, ownerIn, wantedWhere, type ProofPass } from './proof-pass.ts';
 
 /** Notes the holders. VFIO cdevs are among the character nodes that lead to their device (`proveCharacterUses`). */
 export function proveVfioHolders(pass: ProofPass, open: OpenFiles, foreign: Failure | null): void {
-  const onVfio = wantedWhere(pass, isOnVfio);
+  const onVfio = wantedWhere(pass, (device) => isOnVfio(device) || isBeingTaken(pass, device));
   const [unseen] = [...(foreign === null ? [] : [foreign]), ...open.blind];
   if (unseen !== undefined) {
     pass.notes.hold(onVfio, `processes cannot be seen, so it counts as in use (${unseen.source}: ${unseen.why})`);
@@ -34,6 +35,14 @@ export function proveVfioHolders(pass: ProofPass, open: OpenFiles, foreign: Fail
       pass.notes.hold(onVfio, `${device.who} has a VFIO device open and this kernel does not tell which`);
     }
   }
+}
+
+// A remove that waits for the device's user has taken its driver link away already; the group's node goes when it is done
+// (vfio_unregister_group_dev in drivers/vfio/vfio_main.c).
+function isBeingTaken({ paths, evidence }: ProofPass, { driver, iommuGroup, isBridge }: Device): boolean {
+  if (driver !== null || iommuGroup === null || isBridge) return false;
+  const node = evidence.link(`${paths.sysClass('vfio')}/${iommuGroup}`);
+  return !isAbsent(node);
 }
 
 // `12`, or `noiommu-0`. The group node has no device above it in sysfs; once the group is gone only the name it was opened by remains.

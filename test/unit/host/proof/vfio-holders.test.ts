@@ -96,6 +96,17 @@ describe('holders of VFIO devices', () => {
     expect((await host.prove()).holders).toEqual([]);
   });
 
+  it('counts a device whose remove waits for its user among those that an unknown one may have open', async () => {
+    const host = createProofHost();
+    host.device({ address: subject, classCode: '030000', driver: null, iommuGroup: 12 });
+    host.process(4711, 'qemu-system-x86');
+    host.files.put('/proc/4711/fd/9', { link: 'anon_inode:[vfio-device]' });
+    host.files.put('/proc/4711/fdinfo/9', 'pos:\t0\n');
+    expect((await host.prove()).holders).toEqual([]);
+    host.files.put('/sys/class/vfio/12', { link: '../../devices/virtual/vfio/12' });
+    expect((await host.prove()).holders.map(({ address }) => address)).toEqual([subject]);
+  });
+
   it('maps a no-IOMMU group through the kernel, where the inventory has none', async () => {
     const host = createProofHost();
     host.device({ address: subject, driver: 'vfio-pci', vfioDevice: 'noiommu-vfio0' });
