@@ -62,12 +62,7 @@ export class Faults {
     const { watch, kubelet } = world;
     const { control } = world.kernel;
     const some = <Item>(items: readonly Item[]): Item | null => items[Math.floor(event.which * items.length)] ?? null;
-    const fault = (name: string, seconds: number, end: () => void): void => {
-      world.clock.after(1_000 + event.how * seconds * 1_000, () => {
-        end();
-        world.say(`${name} is over`);
-      });
-    };
+    const fault = (name: string, seconds: number, end: () => void): void => this.endsAfter(event, name, seconds, end);
     switch (event.kind) {
       case 'disturbApi':
         if (world.cluster === null) return null;
@@ -145,15 +140,7 @@ export class Faults {
       case 'hideProof': {
         const source = some(proofSources);
         if (source === null) return null;
-        const errno = event.what < 0.5 ? 'EACCES' : 'ENOENT';
-        world.fileFaults.set('proof', (_operation, path) => {
-          if (!source.test(path)) return null;
-          world.tally.add('proofs not to be read');
-          return errno;
-        });
-        watch.disturbances += 1;
-        fault(`${source.source} is hidden`, 30, () => world.fileFaults.delete('proof'));
-        return `${source.source} ${errno}`;
+        return this.hide(source, event);
       }
       case 'failPodResources':
         kubelet.faults.podResources = new GrpcError('Internal', 'the pod cache is not ready');
@@ -171,6 +158,33 @@ export class Faults {
       default:
         return null;
     }
+  }
+
+  /** A source of proof cannot be read for a while. */
+  hide(source: RegExp, event: SimulatedEvent): string {
+    const { world } = this;
+    const errno = event.what < 0.5 ? 'EACCES' : 'ENOENT';
+    const hidden = (_operation: string, path: string): string | null => {
+      if (!source.test(path)) return null;
+      world.tally.add('proofs not to be read');
+      return errno;
+    };
+    const name = `proof ${source.source}`;
+    world.fileFaults.set(name, hidden);
+    world.watch.disturbances += 1;
+    this.endsAfter(event, `${source.source} is hidden`, 30, () => {
+      if (world.fileFaults.get(name) === hidden) world.fileFaults.delete(name);
+    });
+    return `${source.source} ${errno}`;
+  }
+
+  /** Ends a fault after one second at the least. */
+  private endsAfter(event: SimulatedEvent, name: string, seconds: number, end: () => void): void {
+    const { world } = this;
+    world.clock.after(1_000 + event.how * seconds * 1_000, () => {
+      end();
+      world.say(`${name} is over`);
+    });
   }
 
   private disturbCluster(

@@ -5,6 +5,16 @@ import type { SimulatedEvent } from './event.ts';
 import { isVfio } from './watch.ts';
 import type { World } from './world.ts';
 
+/** A use by the host. */
+export interface HostUse {
+  readonly what: string;
+  /** The files that show it, and nothing else does. */
+  readonly proof: RegExp;
+}
+
+/** What processes have open. */
+export const openFilesProof = /^\/proc\/\d+\/fd$/;
+
 /** The hardware of one world. */
 export class Hardware {
   private readonly world: World;
@@ -13,6 +23,8 @@ export class Hardware {
   private readonly hadNumber = new Map<number, string>();
   private readonly mounts = new Map<string, string>();
   private readonly routes = new Map<string, string>();
+  /** Processes that draw, by address. */
+  private readonly drawn = new Map<string, { close(): void }>();
 
   constructor(world: World) {
     this.world = world;
@@ -22,12 +34,13 @@ export class Hardware {
   takeOutOfUse(): void {
     for (const address of this.mounts.keys()) this.unmount(address);
     for (const address of this.routes.keys()) this.unroute(address);
+    for (const address of this.drawn.keys()) this.stopDrawing(address);
   }
 
   /** Performs it; what was done, or null where there was nothing to do. */
   perform(event: SimulatedEvent): string | null {
     const { world } = this;
-    const { watch, kernel } = world;
+    const { kernel } = world;
     const { control } = kernel;
     const snapshot = control.snapshot();
     const present = world.machine.addresses.filter((address) => snapshot.drivers[address] !== undefined);
@@ -35,7 +48,8 @@ export class Hardware {
     switch (event.kind) {
       case 'unplug': {
         const address = some(present.filter((one) => !this.world.machine.critical.includes(one)));
-        if (address === null || this.mounts.has(address) || this.routes.has(address)) return null;
+        if (address === null || this.mounts.has(address) || this.routes.has(address) || this.drawn.has(address))
+          return null;
         this.unplug(address);
         return address;
       }
@@ -61,20 +75,8 @@ export class Hardware {
         return spec.address;
       }
       case 'mount': {
-        const found = some(
-          present.flatMap((address) => {
-            const block = blockOf(world.slots.get(address));
-            const free = snapshot.drivers[address] === 'nvme' && !this.mounts.has(address) && !watch.isInFlux(address);
-            return block === null || !free ? [] : [{ address, block }];
-          }),
-        );
-        if (found === null || world.machine.critical.includes(found.address)) return null;
-        const target = `/mnt/${found.block.name}`;
-        control.mount({ number: found.block.number, source: `/dev/${found.block.name}`, target, type: 'xfs' });
-        this.mounts.set(found.address, target);
-        watch.critical.set(found.address, watch.since(`${found.block.name} is mounted on ${target}`));
-        watch.disturbances += 1;
-        return `${found.address} on ${target}`;
+        const address = some(present.filter((one) => this.diskOf(one) !== null));
+        return address === null ? null : (this.mount(address)?.what ?? null);
       }
       case 'unmount': {
         const address = some([...this.mounts.keys()]);
@@ -83,25 +85,8 @@ export class Hardware {
         return address;
       }
       case 'route': {
-        const found = some(
-          present.flatMap((address) => {
-            const name = interfaceOf(world.slots.get(address));
-            const driver = snapshot.drivers[address] ?? null;
-            return name === null ||
-              driver === null ||
-              isVfio(driver) ||
-              this.routes.has(address) ||
-              watch.isInFlux(address)
-              ? []
-              : [{ address, name }];
-          }),
-        );
-        if (found === null) return null;
-        this.routes.set(found.address, found.name);
-        this.setRoutes();
-        watch.critical.set(found.address, watch.since(`${found.name} has a default route`));
-        watch.disturbances += 1;
-        return `${found.address} by ${found.name}`;
+        const address = some(present.filter((one) => this.linkOf(one) !== null));
+        return address === null ? null : (this.route(address)?.what ?? null);
       }
       case 'unroute': {
         const address = some([...this.routes.keys()]);
@@ -109,9 +94,82 @@ export class Hardware {
         this.unroute(address);
         return address;
       }
+      case 'draw': {
+        const address = some(present.filter((one) => cardOf(world.slots.get(one)) !== null));
+        return address === null ? null : (this.draw(address)?.what ?? null);
+      }
+      case 'stopDrawing': {
+        const address = some([...this.drawn.keys()]);
+        if (address === null) return null;
+        this.stopDrawing(address);
+        return address;
+      }
       default:
         return null;
     }
+  }
+
+  /** The host begins to use the device, as a disk, as its way out or to draw with; null where it can be none of these now. */
+  use(address: string): HostUse | null {
+    return this.mount(address) ?? this.route(address) ?? this.draw(address);
+  }
+
+  /** What a device that works as a disk can be mounted by. */
+  private diskOf(address: string): ReturnType<typeof blockOf> {
+    const { watch, kernel, slots } = this.world;
+    const free = kernel.control.snapshot().drivers[address] === 'nvme' && !this.mounts.has(address);
+    return free && !watch.isInFlux(address) ? blockOf(slots.get(address)) : null;
+  }
+
+  /** The name of a device that works as a network interface. */
+  private linkOf(address: string): string | null {
+    const { watch, kernel, slots } = this.world;
+    const driver = kernel.control.snapshot().drivers[address] ?? null;
+    const free = driver !== null && !isVfio(driver) && !this.routes.has(address);
+    return free && !watch.isInFlux(address) ? interfaceOf(slots.get(address)) : null;
+  }
+
+  private mount(address: string): HostUse | null {
+    const { world } = this;
+    const { watch } = world;
+    const block = this.diskOf(address);
+    if (block === null || world.machine.critical.includes(address)) return null;
+    const target = `/mnt/${block.name}`;
+    world.kernel.control.mount({ number: block.number, source: `/dev/${block.name}`, target, type: 'xfs' });
+    this.mounts.set(address, target);
+    watch.critical.set(address, watch.since(`${block.name} is mounted on ${target}`));
+    watch.disturbances += 1;
+    return { what: `${address} on ${target}`, proof: /^\/proc\/\d+\/mountinfo$/ };
+  }
+
+  private route(address: string): HostUse | null {
+    const { watch } = this.world;
+    const name = this.linkOf(address);
+    if (name === null) return null;
+    this.routes.set(address, name);
+    this.setRoutes();
+    watch.critical.set(address, watch.since(`${name} has a default route`));
+    watch.disturbances += 1;
+    return { what: `${address} by ${name}`, proof: /^\/proc\/1\/net\/route$/ };
+  }
+
+  private draw(address: string): HostUse | null {
+    const { watch, kernel, slots } = this.world;
+    const driver = kernel.control.snapshot().drivers[address] ?? null;
+    const card = cardOf(slots.get(address));
+    if (card === null || driver === null || isVfio(driver) || this.drawn.has(address) || watch.isInFlux(address))
+      return null;
+    this.drawn.set(address, kernel.control.openFile(`/dev/dri/${card}`, 'compositor'));
+    watch.critical.set(address, watch.since(`a compositor has ${card} open`));
+    watch.disturbances += 1;
+    return { what: `${address} by its ${card}`, proof: openFilesProof };
+  }
+
+  private stopDrawing(address: string): void {
+    this.drawn.get(address)?.close();
+    this.drawn.delete(address);
+    this.world.watch.critical.delete(address);
+    this.world.watch.disturbances += 1;
   }
 
   private unplug(address: string): void {
@@ -175,6 +233,11 @@ function childrenOf(spec: unknown): readonly ChildSpec[] {
 function blockOf(spec: unknown): { readonly name: string; readonly number: string } | null {
   const disk = childrenOf(spec).find((child) => child.kind === 'nvme');
   return disk?.kind === 'nvme' ? (disk.namespaces[0] ?? null) : null;
+}
+
+function cardOf(spec: unknown): string | null {
+  const display = childrenOf(spec).find((child) => child.kind === 'drm');
+  return display?.kind === 'drm' ? display.card : null;
 }
 
 function interfaceOf(spec: unknown): string | null {

@@ -19,7 +19,7 @@ export interface Mutant {
 export const mutants: Readonly<Record<string, Mutant>> = {
   noFsync: {
     wrong: 'nothing is ever synced to the disk',
-    from: 47,
+    from: 5,
     mutation: {
       files: (files) => ({
         ...withLog(files, (log) => ({ ...log, sync: () => Promise.resolve() })),
@@ -29,7 +29,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   noJournal: {
     wrong: 'records of the journal are not written',
-    from: 5,
+    from: 1,
     mutation: {
       files: (files) =>
         withLog(files, (log, path) =>
@@ -39,14 +39,14 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   blindToProcesses: {
     wrong: 'processes that have a device open are not seen',
-    from: 2,
+    from: 1,
     mutation: {
       observer: (observer) => changing(observer, (seen) => ({ ...seen, holders: [] })),
     },
   },
   blindToPods: {
     wrong: 'what pods hold is not asked',
-    from: 16,
+    from: 63,
     mutation: {
       kubelet: (kubelet) => ({
         offer: (pools) => kubelet.offer(pools),
@@ -64,7 +64,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   unreadableIsNone: {
     wrong: 'policies that cannot be read are taken for no policies',
-    from: 142,
+    from: 59,
     mutation: {
       policies: (source) => ({
         get current() {
@@ -76,7 +76,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   oldBootIsThisBoot: {
     wrong: 'records of an earlier boot are acted on',
-    from: 19,
+    from: 12,
     mutation: {
       files: (files) => ({
         ...files,
@@ -87,7 +87,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   cachedAnswerUnchecked: {
     wrong: 'a container starts with whatever kubelet remembers',
-    from: 31,
+    from: 47,
     mutation: {
       grpc: (grpc) => ({
         ...grpc,
@@ -110,7 +110,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   alwaysHealthy: {
     wrong: 'devices are offered as healthy whatever they are',
-    from: 50,
+    from: 27,
     mutation: {
       kubelet: (kubelet) => {
         const known = new Map<string, Parameters<typeof kubelet.offer>[0][number]>();
@@ -131,7 +131,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   twoWriters: {
     wrong: 'whoever has the lock of the host is taken to have given it back',
-    from: 3,
+    from: 1,
     mutation: {
       files: (files) => ({
         ...files,
@@ -167,26 +167,22 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   foreignIsFree: {
     wrong: 'a driver_override that somebody else set is not seen',
-    from: 42,
+    from: 68,
     mutation: {
       observer: (observer) =>
         changing(observer, (seen, { ledger }) => ({ ...seen, inventory: withoutForeign(seen.inventory, ledger) })),
     },
   },
-};
-
-/** Broken ways that no history has caught since the agents live in a cluster half of the time: each held for dozens from its seed on. */
-export const survivors: Readonly<Record<string, Mutant>> = {
   stalePreflight: {
     wrong: 'the preflight looks at what the plan was made from',
-    from: 42,
+    from: 4,
     mutation: {
       observer: (observer) => withObserve(observer, stale(observer)),
     },
   },
   blindToSiblings: {
-    wrong: 'whoever holds one member of a group is not taken to hold the others',
-    from: 17,
+    wrong: 'of the devices that a process may have open only the first counts as held',
+    from: 16,
     mutation: {
       observer: (observer) =>
         changing(observer, (seen) => ({
@@ -197,12 +193,12 @@ export const survivors: Readonly<Record<string, Mutant>> = {
   },
   unreadableIsFree: {
     wrong: 'a source of proof that cannot be read proves that nothing is in use',
-    from: 17,
+    from: 4,
     mutation: { files: readingNothing },
   },
   stuckIsFailed: {
     wrong: 'a write that does not return is rolled back',
-    from: 66,
+    from: 16,
     mutation: { worker: impatient },
   },
 };

@@ -3,7 +3,7 @@ import { call, devicePlugin } from '../../src/kubelet/contracts.ts';
 import type { SimulatedEvent } from './event.ts';
 import { Faults } from './fault-events.ts';
 import { Hands } from './hands.ts';
-import { Hardware } from './hardware-events.ts';
+import { Hardware, openFilesProof } from './hardware-events.ts';
 import { Pods } from './pods.ts';
 import { policyTemplates } from './policy-templates.ts';
 import { isVfio, membersOf } from './watch.ts';
@@ -122,21 +122,13 @@ export class Stage {
       }
       case 'openByForeigner': {
         const address = some(present.filter((one) => isVfio(snapshot.drivers[one])));
-        if (address === null) return;
-        const options = event.what < 0.3 ? { letsGoAfter: 2_000 } : {};
-        const holder = event.what < 0.6 ? control.openDevice(address, options) : control.openGroup(address);
-        if (!('close' in holder)) return;
-        const addresses = membersOf(snapshot, address);
-        const open = `/proc/${holder.pid}/fd`;
-        const isOver = (): boolean => {
-          const node = files.find(open);
-          return node?.kind !== 'directory' || node.entries.size === 0;
-        };
-        const use = { ...watch.since(`somebody has ${address} open`), addresses, isOver };
-        watch.uses.add(use);
-        this.foreigners.push({ use, close: () => holder.close() });
-        return this.done(event, address);
+        if (address !== null && this.open(address, event)) this.done(event, address);
+        return;
       }
+      case 'ambush':
+        if (event.what < 0.1) return;
+        world.ambush((addresses) => this.spring(addresses, event));
+        return;
       case 'closeByForeigner': {
         if (this.foreigners.length === 0) return;
         this.done(event, '');
@@ -177,6 +169,8 @@ export class Stage {
       case 'unmount':
       case 'route':
       case 'unroute':
+      case 'draw':
+      case 'stopDrawing':
         return this.tell(event, this.hardware.perform(event));
       case 'hidePolicies':
       case 'disturbApi':
@@ -236,6 +230,47 @@ export class Stage {
         return;
       }
     }
+  }
+
+  /** Somebody opens the device or its group; says whether it could be opened. */
+  private open(address: string, event: SimulatedEvent): boolean {
+    const { watch, kernel, files } = this.world;
+    const { control } = kernel;
+    const addresses = membersOf(control.snapshot(), address);
+    const options = { ...(event.what < 0.3 ? { letsGoAfter: 2_000 } : {}), passed: event.how < 0.4 };
+    const holder = event.what < 0.6 ? control.openDevice(address, options) : control.openGroup(address);
+    if (!('close' in holder)) return false;
+    const open = `/proc/${holder.pid}/fd`;
+    const isOver = (): boolean => {
+      const node = files.find(open);
+      return node?.kind !== 'directory' || node.entries.size === 0;
+    };
+    const use = { ...watch.since(`somebody has ${address} open`), addresses, isOver };
+    watch.uses.add(use);
+    this.foreigners.push({ use, close: () => holder.close() });
+    return true;
+  }
+
+  /** Of the devices that are about to be written to one comes into use; in half of the cases what would prove that cannot be read. */
+  private spring(addresses: readonly string[], event: SimulatedEvent): boolean {
+    const { drivers } = this.world.kernel.control.snapshot();
+    for (const address of addresses) {
+      const driver = drivers[address];
+      if (driver === undefined) continue;
+      if (isVfio(driver)) {
+        if (!this.open(address, event)) continue;
+        // Who has the group's node alone open is not seen by anything else, nor is there a write that would wait for it.
+        if (event.how < 0.5 && event.what < 0.6) this.faults.hide(openFilesProof, event);
+        this.done(event, `${address} is opened`);
+        return true;
+      }
+      const use = this.hardware.use(address);
+      if (use === null) continue;
+      if (event.how < 0.5) this.faults.hide(use.proof, event);
+      this.done(event, use.what);
+      return true;
+    }
+    return false;
   }
 
   private setPolicy(name: string, fraction: number): void {

@@ -22,6 +22,8 @@ export class Pods {
   private readonly world: World;
   private readonly pods = new Map<string, SimulatedPod>();
   private count = 0;
+  /** Counts boots of the machine: what kubelet was about to do in one is not done in the next. */
+  private boots = 0;
 
   constructor(world: World) {
     this.world = world;
@@ -39,11 +41,14 @@ export class Pods {
     const pod: SimulatedPod = { name, given: new Map(), was: new Map(), use: null, process: null, admitted: false };
     this.pods.set(name, pod);
     const spec = { namespace: 'default', name, containers: [{ name: 'main', limits: { [resource]: count } }] };
+    const { boots } = this;
     kubelet.admit(spec).then(
       () => {
         if (this.pods.get(name) !== pod) return;
         pod.admitted = true;
         tally.add('podsAdmitted');
+        this.note(pod);
+        if (boots !== this.boots) return;
         this.take(pod);
         this.start(name);
       },
@@ -63,9 +68,10 @@ export class Pods {
     this.stopProcess(pod);
     // A kubelet that has lost its checkpoint admits the pod anew; here that is another pod.
     if (this.world.kubelet.held('default', name).size === 0) return void this.remove(name);
+    const { boots } = this;
     this.world.kubelet.startContainer('default', name, 'main').then(
       (config) => {
-        if (this.pods.get(name) === pod) this.started(pod, config);
+        if (this.pods.get(name) === pod && boots === this.boots) this.started(pod, config);
       },
       (error: unknown) => {
         this.world.tally.add('startsRefused');
@@ -86,6 +92,7 @@ export class Pods {
 
   /** The machine went down: no container runs. Which pod has what, kubelet may still know. */
   allDown(): void {
+    this.boots += 1;
     for (const pod of this.pods.values()) {
       pod.process = null;
       if (pod.use !== null) this.world.watch.uses.delete(pod.use);
@@ -94,11 +101,15 @@ export class Pods {
   }
 
   /** What kubelet holds for a pod now. */
+  private note(pod: SimulatedPod): void {
+    pod.given = this.world.kubelet.held('default', pod.name);
+    for (const address of [...pod.given.values()].flat()) pod.was.set(address, this.world.slots.get(address));
+  }
+
+  /** From now on it counts as using what it was given. */
   private take(pod: SimulatedPod): void {
-    const { kubelet, watch, slots } = this.world;
-    pod.given = kubelet.held('default', pod.name);
+    const { kubelet, watch } = this.world;
     const addresses = [...pod.given.values()].flat();
-    for (const address of addresses) pod.was.set(address, slots.get(address));
     const isOver = (): boolean => pod.process === null && kubelet.phase('default', pod.name)?.phase === 'Failed';
     pod.use = { ...watch.since(`${pod.name} has ${addresses.join(', ')}`), addresses, isOver };
     watch.uses.add(pod.use);
@@ -143,7 +154,10 @@ export class Pods {
       const shared = [...other.given.values()].flat().find((address) => groups.has(snapshot.groups[address]));
       if (shared !== undefined) watch.violate(`${pod.name} and ${other.name} both run with the group of ${shared}`);
     }
-    if (pod.use === null) this.take(pod);
+    if (pod.use === null) {
+      this.note(pod);
+      this.take(pod);
+    }
     this.openAll(pod, addresses);
   }
 

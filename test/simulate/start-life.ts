@@ -15,6 +15,7 @@ import type { AgentProcess } from '../../src/simulation/simulated-kernel.ts';
 import type { LifeOfProcess } from './mortal-grpc.ts';
 import { kubeletRoot, pluginDirectory, policyDirectory, stateDirectory } from './places.ts';
 import { createTellingLogger, tapProcesses, tapWorker } from './taps.ts';
+import { writeDeadline } from './watch.ts';
 import type { World } from './world.ts';
 
 /** One life of the agent. */
@@ -48,6 +49,7 @@ export async function startLife(
       if (stuck) world.tally.add('stuckWrites');
       else world.watch.onReturned(pid);
     },
+    onRead: (paths) => world.watch.onRead(paths),
   });
   const worker = world.mutation.worker?.(tapped) ?? tapped;
   const paths = hostPaths();
@@ -76,13 +78,15 @@ export async function startLife(
     mayLoad: true,
     readDeadline: 5_000,
   });
+  // The ear is outside of the mutation: what counts is when the agent meant to look, not when a broken one last did.
+  const looking = world.mutation.observer?.(inner) ?? inner;
   const heard: typeof inner = {
     get sources() {
-      return inner.sources;
+      return looking.sources;
     },
     observe: (request) => {
-      world.watch.onLook(request.alsoInterested ?? []);
-      return inner.observe(request);
+      world.onLook(request.alsoInterested ?? []);
+      return looking.observe(request);
     },
   };
   const bootId = files.readText('/proc/sys/kernel/random/boot_id').trim();
@@ -99,7 +103,7 @@ export async function startLife(
           hasKubelet: true,
           extraConditions: () => [],
         });
-  const { observer, processHolding } = rememberHolders(world.mutation.observer?.(heard) ?? heard);
+  const { observer, processHolding } = rememberHolders(heard);
   life.agent = await startAgent({
     machine: { files, clock, random, processes, sockets, worker, paths },
     observer,
@@ -109,7 +113,7 @@ export async function startLife(
     state: stateDirectory,
     bootId,
     interval: 30_000,
-    writeDeadline: 60_000,
+    writeDeadline,
     ...(connected?.onOutcome === undefined ? {} : { onOutcome: connected.onOutcome }),
     ...(connected?.onFailedPass === undefined ? {} : { onFailedPass: connected.onFailedPass }),
     openPolicies: async (onChange) => {

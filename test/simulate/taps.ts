@@ -8,6 +8,8 @@ import type { CommandResult, Files, LogFile, Processes } from '../../src/runtime
 export interface WriteListener {
   onBegin(pid: number): void;
   onEnd(pid: number, stuck: boolean): void;
+  /** Attributes whose read may sleep are read. */
+  onRead(paths: readonly string[]): void;
 }
 
 /** Hears every record that the agent hands to the disk. */
@@ -49,7 +51,10 @@ export function tapWorker(worker: KernelWorker, hear: WriteListener): KernelWork
         release: () => lease.release(),
       };
     },
-    read: (paths, deadline) => worker.read(paths, deadline),
+    read: (paths, deadline) => {
+      hear.onRead(paths);
+      return worker.read(paths, deadline);
+    },
     get abandoned() {
       return worker.abandoned;
     },

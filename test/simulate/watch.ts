@@ -7,6 +7,7 @@ import type { JournalRecord } from '../../src/host/journal-record.ts';
 import type { KernelSnapshot } from '../../src/simulation/kernel/control.ts';
 import type { SimulatedKernel } from '../../src/simulation/simulated-kernel.ts';
 import type { Clock } from '../../src/runtime/ports.ts';
+import { parseWrite, virtualFunctionsOf } from './kernel-writes.ts';
 
 /** Something that has been true since then. */
 export interface Since {
@@ -25,11 +26,21 @@ export interface Use extends Since {
 /** Milliseconds between a check and the write it is for that a healthy machine may take. */
 const window = 15_000;
 
+/** Milliseconds that the agent waits for a write to the kernel. */
+export const writeDeadline = 60_000;
+
 interface Phase {
   readonly id: number;
   readonly direction: string;
   readonly look: number;
   readonly at: number;
+}
+
+/** What a process writes to, since when, in which boot. */
+interface Writer {
+  readonly address: string;
+  readonly at: number;
+  readonly boot: string;
 }
 
 interface Settled {
@@ -76,7 +87,7 @@ export class Watch {
   private readonly members = new Map<number, readonly string[]>();
   private readonly settled = new Map<string, Settled>();
   /** Processes that were told to write to a device, by address of the device. */
-  private readonly writers = new Map<number, { readonly address: string; readonly boot: string }>();
+  private readonly writers = new Map<number, Writer>();
   private readonly unhealthySince = new Map<string, { readonly at: number; readonly passes: number }>();
   private passes = 0;
   /** What was known when the pass in progress began; null between passes. */
@@ -162,10 +173,10 @@ export class Watch {
       return informed || late;
     };
     const group = membersOf(snapshot, address);
-    const writer = this.stillWriting(group, pid);
+    const writer = this.stillWriting(group, pid)?.pid ?? null;
     if (writer !== null)
       this.violate(`${write.action} of ${address} while process ${writer} has not returned from the kernel`);
-    this.writers.set(pid, { address, boot: this.bootId });
+    this.writers.set(pid, { address, at: this.clock.monotonic(), boot: this.bootId });
     const touched = write.action === 'sriov_numvfs' ? virtualFunctionsOf(this.kernel, address) : group;
     for (const use of this.uses) {
       if (use.addresses.some((one) => touched.includes(one)) && use.isOver?.() !== true && told(use))
@@ -183,6 +194,18 @@ export class Watch {
     const foreign = this.foreign.get(address);
     if (foreign !== undefined && told(foreign))
       this.violate(`${write.action} of ${address}, which is not ours: ${foreign.what}`);
+  }
+
+  /** The agent reads what may sleep: a group in which a write is past its deadline is left alone, each read would cost another process. */
+  onRead(paths: readonly string[]): void {
+    if (this.writers.size === 0) return;
+    const snapshot = this.kernel.control.snapshot();
+    const addresses = new Set(paths.flatMap((path) => /^\/sys\/bus\/\w+\/devices\/([^/]+)\//.exec(path)?.[1] ?? []));
+    for (const address of addresses) {
+      const writer = this.stillWriting(membersOf(snapshot, address), 0);
+      if (writer !== null && this.clock.monotonic() - writer.at >= writeDeadline)
+        this.violate(`${address} is read while process ${writer.pid} has been in the kernel since ${writer.at} ms`);
+    }
   }
 
   /** The kernel has answered that process. */
@@ -250,11 +273,11 @@ export class Watch {
     return [...this.ledger.entries.values()].some((entry) => entry.deviceId === id && entry.resource === resource);
   }
 
-  private stillWriting(group: readonly string[], pid: number): number | null {
+  private stillWriting(group: readonly string[], pid: number): (Writer & { readonly pid: number }) | null {
     const asleep = new Set(this.kernel.control.processes.filter(({ state }) => state === 'D').map((one) => one.pid));
-    for (const [writer, { address, boot }] of this.writers) {
-      if (boot !== this.bootId || !asleep.has(writer)) this.writers.delete(writer);
-      else if (writer !== pid && group.includes(address)) return writer;
+    for (const [other, writer] of this.writers) {
+      if (writer.boot !== this.bootId || !asleep.has(other)) this.writers.delete(other);
+      else if (other !== pid && group.includes(writer.address)) return { ...writer, pid: other };
     }
     return null;
   }
@@ -312,24 +335,4 @@ export function membersOf(snapshot: KernelSnapshot, address: string): readonly s
   const group = snapshot.groups[address] ?? null;
   if (group === null) return [address];
   return Object.keys(snapshot.groups).filter((other) => snapshot.groups[other] === group);
-}
-
-/** The addresses of a PF's virtual functions. */
-function virtualFunctionsOf({ files }: SimulatedKernel, address: string): readonly string[] {
-  const directory = `/sys/bus/pci/devices/${address}`;
-  if (!files.exists(directory)) return [];
-  return files
-    .list(directory)
-    .filter((name) => name.startsWith('virtfn'))
-    .map((name) => files.readLink(`${directory}/${name}`).split('/').at(-1) ?? '');
-}
-
-function parseWrite(path: string, text: string): { readonly address: string; readonly action: string } | null {
-  const ofDriver = /^\/sys\/bus\/\w+\/drivers\/[^/]+\/(bind|unbind)$/.exec(path);
-  if (ofDriver !== null) return { address: text.trim(), action: ofDriver[1] ?? '' };
-  if (/^\/sys\/bus\/\w+\/drivers_probe$/.test(path)) return { address: text.trim(), action: 'drivers_probe' };
-  const ofDevice = /^\/sys\/bus\/\w+\/devices\/([^/]+)\/(driver_override|sriov_numvfs|sriov_drivers_autoprobe)$/.exec(
-    path,
-  );
-  return ofDevice === null ? null : { address: ofDevice[1] ?? '', action: ofDevice[2] ?? '' };
 }

@@ -79,6 +79,8 @@ export class World {
   writer = 0;
   private readonly seconds = new Set<() => void>();
   private readonly armed = new Set<Armed>();
+  /** Each says whether it has happened. */
+  private readonly ambushes = new Set<(addresses: readonly string[]) => boolean>();
   readonly mutation: Mutation;
   /** null: nobody listens. */
   readonly tell: ((line: string) => void) | null;
@@ -150,9 +152,22 @@ export class World {
     this.armed.add({ at, run });
   }
 
+  /** Lets something happen in the moment in which the agent looks at devices that it is about to write to. */
+  ambush(spring: (addresses: readonly string[]) => boolean): void {
+    this.ambushes.add(spring);
+  }
+
+  /** The agent begins to look; for a transaction it names its devices. */
+  onLook(addresses: readonly string[]): void {
+    for (const spring of addresses.length === 0 ? [] : this.ambushes)
+      if (spring(addresses)) this.ambushes.delete(spring);
+    this.watch.onLook(addresses);
+  }
+
   /** Nothing armed happens any more. */
   disarm(): void {
     this.armed.clear();
+    this.ambushes.clear();
   }
 
   get agentRuns(): boolean {

@@ -2,7 +2,7 @@
 import type { Clock, Random } from '../../runtime/ports.ts';
 import { addDevice, removeDevice } from './device-registry.ts';
 import type { Damage, Machine, ProbeFault, SimDevice, SimProcess, VirtualFunctionFault } from './machine.ts';
-import { addFd, closeFd, endProcess, startProcess } from './processes.ts';
+import { addFd, closeFd, endProcess, passFd, startProcess } from './processes.ts';
 import { locked } from './scheduler.ts';
 import type { DeviceSpec, MountSpec, RouteSpec } from './spec.ts';
 import { openByCdev, openByGroup } from './vfio.ts';
@@ -41,6 +41,8 @@ export interface KernelControl {
       readonly command?: string;
       readonly via?: 'group' | 'cdev' | 'unboundCdev';
       readonly letsGoAfter?: number;
+      /** The device files alone are passed to another process (SCM_RIGHTS), and the first one ends. */
+      readonly passed?: boolean;
     },
   ): Holder | { readonly errno: string };
   /** A process opens the group node alone. */
@@ -105,13 +107,20 @@ export function createKernelControl(
       machine.plugged.delete(address);
       scheduler.start(locked(machine.rescanLock, () => removeDevice(machine, device)));
     },
-    openDevice(addresses, { command = 'qemu-system-x86', via = 'group', letsGoAfter } = {}) {
+    openDevice(addresses, { command = 'qemu-system-x86', via = 'group', letsGoAfter, passed = false } = {}) {
       const devices = [addresses].flat().map((address) => deviceAt(machine, address));
       const process = startProcess(machine, command, letsGoAfter === undefined ? {} : { letsGoAfter });
       const [first] = devices;
       if (first === undefined || first.group === null) return opened(process, 'ENOENT');
-      if (via === 'group') return opened(process, openByGroup(machine, process, first.group, devices));
-      return opened(process, openByCdev(machine, process, first, via === 'cdev'));
+      const fds =
+        via === 'group'
+          ? openByGroup(machine, process, first.group, devices)
+          : openByCdev(machine, process, first, via === 'cdev');
+      if (typeof fds === 'string' || !passed) return opened(process, fds);
+      const receiver = startProcess(machine, command, letsGoAfter === undefined ? {} : { letsGoAfter });
+      for (const [number, fd] of process.fds) if (fd.device !== null) passFd(machine, process, number, receiver);
+      endProcess(machine, process);
+      return holder(receiver);
     },
     openGroup(address, command = 'qemu-system-x86') {
       const { group } = deviceAt(machine, address);

@@ -59,6 +59,15 @@ export function addFd(machine: Machine, process: SimProcess, fd: SimFd): number 
   return number;
 }
 
+/** Gives an open file to another process and closes it in this one: the file itself stays open all the time. */
+export function passFd(machine: Machine, from: SimProcess, number: number, to: SimProcess): void {
+  const fd = from.fds.get(number);
+  if (fd === undefined) return;
+  addFd(machine, to, fd);
+  from.fds.set(number, { ...fd, close: () => {} });
+  closeFd(machine, from, number);
+}
+
 /** Closes one open file. */
 export function closeFd(machine: Machine, process: SimProcess, number: number): void {
   const fd = process.fds.get(number);
