@@ -40,6 +40,11 @@ interface Member {
  */
 export function buildPools(input: PoolInput): readonly ResourcePool[] {
   const decisions = new Map(input.decisions.map((decision) => [decision.address, decision]));
+  const context: PoolContext = {
+    ...input,
+    decisionOf: decisions,
+    ourDrivers: new Set([...input.ledger.entries.values()].map((entry) => entry.driver)),
+  };
   const ids = new Map<string, Map<string, Member[]>>();
   for (const entry of input.ledger.entries.values()) {
     if (!isOffered(entry, input.inventory)) continue;
@@ -61,7 +66,7 @@ export function buildPools(input: PoolInput): readonly ResourcePool[] {
   const pools = [...names].sort(compareAddresses).map((name): ResourcePool => {
     const resource = policies.find((policy) => policy.resource?.name === name)?.resource ?? null;
     const devices = [...(ids.get(name) ?? [])].map(([id, members]) =>
-      toAdvertised(id, members, resource?.deviceNodes ?? 'Auto', input),
+      toAdvertised(id, members, resource?.deviceNodes ?? 'Auto', context),
     );
     return {
       resource: name,
@@ -95,6 +100,14 @@ function withSharedGroups(pools: readonly ResourcePool[]): readonly ResourcePool
   );
 }
 
+/** What all ids are judged by, worked out once: with thousands of groups each must not cost a walk through everything. */
+interface PoolContext extends PoolInput {
+  /** By address. */
+  readonly decisionOf: ReadonlyMap<string, Decision>;
+  /** Drivers that we have bound something to. */
+  readonly ourDrivers: ReadonlySet<string | null>;
+}
+
 type OfferedEntry = LedgerEntry & { readonly resource: string; readonly deviceId: string };
 
 function isOffered(entry: LedgerEntry, inventory: Inventory): entry is OfferedEntry {
@@ -111,7 +124,7 @@ function toAdvertised(
   id: string,
   members: readonly Member[],
   deviceNodes: ResourcePolicy['deviceNodes'],
-  input: PoolInput,
+  input: PoolContext,
 ): AdvertisedDevice {
   const sorted = [...members].sort((a, b) => compareAddresses(a.entry.address, b.entry.address));
   const device = sorted.find((member) => member.device !== null)?.device ?? null;
@@ -138,7 +151,7 @@ function toAdvertised(
   };
 }
 
-function companionsOf(group: number | null, selected: readonly Member[], input: PoolInput): readonly Member[] {
+function companionsOf(group: number | null, selected: readonly Member[], input: PoolContext): readonly Member[] {
   if (group === null) return [];
   const taken = new Set(selected.map((member) => member.entry.address));
   return (input.inventory.groups.get(group)?.members ?? []).flatMap((address): Member[] => {
@@ -146,18 +159,17 @@ function companionsOf(group: number | null, selected: readonly Member[], input: 
     const device = input.inventory.devices.get(address) ?? null;
     if (entry === undefined || device === null || taken.has(address) || entry.role !== 'Companion') return [];
     if (entry.retained || ownEntry(input.ledger, input.inventory, device) === null) return [];
-    return [{ entry, device, decision: input.decisions.find((decision) => decision.address === address) ?? null }];
+    return [{ entry, device, decision: input.decisionOf.get(address) ?? null }];
   });
 }
 
 /** A member that went back to its host driver while others stay: the kernel lets nobody use the group. */
-function findHostDriver(group: number | null, { inventory, ledger }: PoolInput): string | null {
+function findHostDriver(group: number | null, { inventory, ourDrivers }: PoolContext): string | null {
   if (group === null) return null;
-  const ours = new Set([...ledger.entries.values()].map((entry) => entry.driver));
   for (const address of inventory.groups.get(group)?.members ?? []) {
     const device = inventory.devices.get(address);
     if (device === undefined || device.driver === null || device.vfioDevice !== null) continue;
-    if (ours.has(device.driver) || harmlessDrivers.has(device.driver)) continue;
+    if (ourDrivers.has(device.driver) || harmlessDrivers.has(device.driver)) continue;
     return `member ${address} of IOMMU group ${group} is on host driver ${device.driver}, so nobody can use the group`;
   }
   return null;
