@@ -7,10 +7,11 @@ import type { MergedPolicies, PoliciesInForce } from '../kube/merge-policy-files
 import type { DocumentProblem } from '../kube/policy-documents.ts';
 import { readPolicyFiles } from '../kube/read-policy-files.ts';
 import type { ReadPolicyFile } from '../kube/read-policy-files.ts';
-import { writeDurably } from '../runtime/durable-file.ts';
 import { FileError } from '../runtime/ports.ts';
-import type { Clock, Files, Timer, Watch } from '../runtime/ports.ts';
+import type { Clock, Files, Watch } from '../runtime/ports.ts';
+import { createKeeper } from './kept-file.ts';
 import { formatKeptPolicies, readKeptPolicies } from './kept-policies.ts';
+import { createLookTimer } from './look-timer.ts';
 
 /** The policies in force, and everything that is wrong with the files now. */
 export interface PolicySnapshot {
@@ -48,30 +49,19 @@ export async function openPolicyDirectory(options: PolicyDirectoryOptions): Prom
   const { files, clock, directory, keptFile, poll = 10_000, settle = 1_000, gather = 100 } = options;
   const kept = readKeptPolicies(files, keptFile, directory);
   let inForce: PoliciesInForce | null = kept.inForce;
-  let keptText = kept.inForce === null ? '' : formatKeptPolicies(directory, kept.inForce);
-  let keepingProblem: string | null = null;
+  const keeper = createKeeper(files, keptFile, 'the last good policies', {
+    words: kept.inForce === null ? null : formatKeptPolicies(directory, kept.inForce),
+    problem: null,
+  });
   let read: ReadonlyMap<string, ReadPolicyFile> = new Map();
   let missing: { readonly names: string; readonly since: number } | null = null;
   let current: PolicySnapshot = { set: { complete: false, policies: [], why: null }, problems: [] };
   let told = '';
   let watch: { readonly inode: number; readonly handle: Watch } | null = null;
-  let timer: { readonly at: number; readonly handle: Timer } | null = null;
   let closed = false;
   let looking: Promise<void> = Promise.resolve();
 
-  const lookLater = (delay: number): void => {
-    const at = clock.monotonic() + delay;
-    if (closed || (timer !== null && timer.at <= at)) return;
-    timer?.handle.cancel();
-    timer = {
-      at,
-      handle: clock.after(delay, () => {
-        timer = null;
-        void look();
-      }),
-    };
-  };
-
+  const next = createLookTimer(clock, () => void look());
   const look = (): Promise<void> => (looking = looking.then(lookOnce));
 
   const lookOnce = async (): Promise<void> => {
@@ -86,11 +76,12 @@ export async function openPolicyDirectory(options: PolicyDirectoryOptions): Prom
       const merged = mergePolicyFiles(read, inForce);
       if (isSettled(merged)) {
         ({ inForce } = merged);
-        await keep(merged.inForce);
+        const text = formatKeptPolicies(directory, merged.inForce);
+        await keeper.keep(text, () => text);
       }
       publish(judge(merged), merged.problems);
     }
-    lookLater(missing === null ? poll : settle);
+    next.within(missing === null ? poll : settle);
   };
 
   /** A name that is missing is believed the second time, `settle` later. */
@@ -106,30 +97,17 @@ export async function openPolicyDirectory(options: PolicyDirectoryOptions): Prom
     return true;
   };
 
-  const keep = async (policies: PoliciesInForce): Promise<void> => {
-    const text = formatKeptPolicies(directory, policies);
-    if (text === keptText) return;
-    try {
-      await writeDurably(files, keptFile, text);
-      keptText = text;
-      keepingProblem = null;
-    } catch (error) {
-      if (!(error instanceof FileError)) throw error;
-      keepingProblem = `cannot keep the last good policies: ${error.message}`;
-    }
-  };
-
   const publish = (verdict: Pick<PolicySet, 'complete' | 'why'>, problems: readonly DocumentProblem[]): void => {
     const policies = documentsInForce(inForce ?? new Map()).map(({ policy }) => policy);
     const first = told === '';
-    const own = [keepingProblem, first ? kept.problem : null]
+    const own = [keeper.problem, first ? kept.problem : null]
       .filter((message) => message !== null)
       .map((message) => ({ file: keptFile, line: 0, path: '', message }));
-    const next: PolicySnapshot = { set: { ...verdict, policies }, problems: [...problems, ...own] };
-    const text = JSON.stringify(next);
+    const snapshot: PolicySnapshot = { set: { ...verdict, policies }, problems: [...problems, ...own] };
+    const text = JSON.stringify(snapshot);
     if (text === told) return;
     told = text;
-    current = next;
+    current = snapshot;
     if (!first) options.onChange(current);
   };
 
@@ -140,7 +118,7 @@ export async function openPolicyDirectory(options: PolicyDirectoryOptions): Prom
       if (watch?.inode === inode) return;
       watch?.handle.close();
       watch = null;
-      watch = { inode, handle: files.watch(directory, () => lookLater(gather)) };
+      watch = { inode, handle: files.watch(directory, () => next.within(gather)) };
     } catch (error) {
       // Looking regularly is enough; why the directory cannot be had, the look itself tells.
       if (!(error instanceof FileError)) throw error;
@@ -155,7 +133,7 @@ export async function openPolicyDirectory(options: PolicyDirectoryOptions): Prom
     look,
     async close() {
       closed = true;
-      timer?.handle.cancel();
+      next.close();
       watch?.handle.close();
       await looking;
     },

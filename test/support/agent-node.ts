@@ -71,6 +71,23 @@ export function verdictOn(life: AgentLife, address: string): string {
   return code === null ? kind : `${kind} ${code}`;
 }
 
+/** The GPU with whatever is in its group. */
+export const gpuPolicy = aPolicy({
+  name: 'gpu',
+  devices: [{ addresses: [demoAddresses.gpu] }],
+  iommuGroup: 'BindCompanions',
+});
+
+/** A node that is up, with its first agent. */
+export async function livingNode(
+  policies: readonly Policy[],
+  spec: KernelSpec = demoNode,
+): Promise<{ readonly node: AgentNode; readonly life: AgentLife }> {
+  const node = new AgentNode(spec, policies);
+  await node.boot();
+  return { node, life: await node.start() };
+}
+
 /** One life of the agent. */
 export interface AgentLife {
   readonly agent: Agent;

@@ -5,9 +5,9 @@ import type { InvalidPolicy } from '../../domain/node-state.ts';
 import type { PolicySet } from '../../domain/policy.ts';
 import type { ApiConnection } from '../../kube/api-connection.ts';
 import { startReflector, type Reflector, type WatchProblem } from '../../kube/reflector.ts';
-import { writeDurably } from '../../runtime/durable-file.ts';
-import { FileError } from '../../runtime/ports.ts';
-import type { Clock, Files, Random, Timer } from '../../runtime/ports.ts';
+import type { Clock, Files, Random } from '../../runtime/ports.ts';
+import { createKeeper } from '../kept-file.ts';
+import { createLookTimer } from '../look-timer.ts';
 import { judgeKnowledge } from './judge-knowledge.ts';
 import { formatKeptCluster, readKeptCluster, type ClusterPolicies } from './kept-cluster.ts';
 import { mergePolicyObjects, type MergedObjects } from './merge-policy-objects.ts';
@@ -66,14 +66,15 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
   let inForce: ClusterPolicies | null = kept.policies;
   let node: NodeFacts | null = kept.node;
   let invalid: readonly InvalidPolicy[] = [];
-  let keptText = keptWords(inForce, node);
-  let keepingProblem = kept.problem === null ? null : `${keptFile} ${kept.problem}`;
+  const keeper = createKeeper(files, keptFile, 'what was last known of the cluster', {
+    words: keptWords(inForce, node),
+    problem: kept.problem === null ? null : `${keptFile} ${kept.problem}`,
+  });
   /** By name, when it was first missed. */
   const missedSince = new Map<string, number>();
   let doubt: string | null = null;
   let currentAt: number | null = null;
   let wasCurrent = false;
-  let timer: { readonly at: number; readonly handle: Timer } | null = null;
   let closed = false;
   let looking: Promise<void> = Promise.resolve();
 
@@ -103,18 +104,7 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
     looking = looking.then(lookOnce);
   };
 
-  const lookLater = (delay: number): void => {
-    const at = clock.monotonic() + delay;
-    if (closed || (timer !== null && timer.at <= at)) return;
-    timer?.handle.cancel();
-    timer = {
-      at,
-      handle: clock.after(delay, () => {
-        timer = null;
-        look();
-      }),
-    };
-  };
+  const next = createLookTimer(clock, look);
 
   const lookOnce = async (): Promise<void> => {
     if (closed) return;
@@ -129,7 +119,7 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
     node = nodes.state.items?.get(nodeName) ?? node;
     await keep();
     publish();
-    if (!hasAnswered()) lookLater(Math.max(1, patience - (clock.monotonic() - opened)));
+    if (!hasAnswered()) next.within(Math.max(1, patience - (clock.monotonic() - opened)));
   };
 
   /** Of what has no object any more, the names that are proven gone. */
@@ -138,7 +128,7 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
     for (const name of missedSince.keys()) if (!lost.has(name)) missedSince.delete(name);
     for (const name of lost.keys()) if (!missedSince.has(name)) missedSince.set(name, now);
     const waits = [...missedSince.values()].map((since) => since + settle - now).filter((wait) => wait > 0);
-    if (waits.length > 0) lookLater(Math.min(...waits));
+    if (waits.length > 0) next.within(Math.min(...waits));
     const due = [...missedSince].filter(([, since]) => now - since >= settle).map(([name]) => name);
     doubt = null;
     // A problem of list or watch is told as such, and its end is a reason to look again.
@@ -146,7 +136,7 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
     const why = await proveServed(connection);
     if (why === null && policies.state.problem === null) return new Set(due.filter((name) => isMissing(name)));
     doubt = why === null ? null : `${due.join(', ')} cannot be seen, and that proves nothing: ${why}`;
-    lookLater(proofInterval);
+    next.within(proofInterval);
     return new Set();
   };
 
@@ -157,22 +147,14 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
     clock.monotonic() - opened >= patience;
 
   const keep = async (): Promise<void> => {
-    const words = keptWords(inForce, node);
-    if (words === keptText) return;
-    const text = formatKeptCluster({
-      policies: inForce,
-      policiesVersion: policies.state.resourceVersion ?? kept.policiesVersion,
-      node,
-      nodeVersion: nodes.state.resourceVersion ?? kept.nodeVersion,
-    });
-    try {
-      await writeDurably(files, keptFile, text);
-      keptText = words;
-      keepingProblem = null;
-    } catch (error) {
-      if (!(error instanceof FileError)) throw error;
-      keepingProblem = `the last known policies cannot be kept: ${error.message}`;
-    }
+    await keeper.keep(keptWords(inForce, node), () =>
+      formatKeptCluster({
+        policies: inForce,
+        policiesVersion: policies.state.resourceVersion ?? kept.policiesVersion,
+        node,
+        nodeVersion: nodes.state.resourceVersion ?? kept.nodeVersion,
+      }),
+    );
   };
 
   const steadyPolicies = createSteadyProblem();
@@ -187,7 +169,7 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
       doubt,
     });
     const liveNodeUid = nodes.state.problem === null ? (nodes.state.items?.get(nodeName)?.uid ?? null) : null;
-    return { set, invalid, node, liveNodeUid, keepingProblem };
+    return { set, invalid, node, liveNodeUid, keepingProblem: keeper.problem };
   };
 
   /** Called at every change of a problem: until this very moment it was current, if it was before. */
@@ -200,15 +182,15 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
   let current = build();
   let told = JSON.stringify(current);
   const publish = (): void => {
-    const next = build();
-    const text = JSON.stringify(next);
+    const snapshot = build();
+    const text = JSON.stringify(snapshot);
     if (text === told) return;
     told = text;
-    current = next;
+    current = snapshot;
     options.onChange(current);
   };
 
-  lookLater(patience);
+  next.within(patience);
   return {
     get current() {
       return current;
@@ -224,7 +206,7 @@ export function openClusterSource(options: ClusterSourceOptions): ClusterSource 
       closed = true;
       policies.close();
       nodes.close();
-      timer?.handle.cancel();
+      next.close();
       await looking;
     },
   };

@@ -1,8 +1,8 @@
 // What the agent last knew of the cluster, in the state directory: the policies in force, its Node, and how new that was. With it an
 // agent serves its devices before the API server has answered, and takes no older answer for the truth.
-import { FileError } from '../../runtime/ports.ts';
 import type { Files } from '../../runtime/ports.ts';
 import { isRecord } from '../../kube/kube-object.ts';
+import { readKept } from '../kept-file.ts';
 import { readKeptDocument, type GoodPolicy } from './read-policy-object.ts';
 import type { NodeFacts } from './node-facts.ts';
 
@@ -36,15 +36,8 @@ export function formatKeptCluster(kept: Omit<KeptCluster, 'problem'>): string {
 
 /** Reads what was kept. `nodeName` is this node's, null where it is not known: what is known of another one says nothing about it. */
 export function readKeptCluster(files: Files, path: string, nodeName: string | null): KeptCluster {
-  let text: string;
-  try {
-    text = files.readText(path);
-  } catch (error) {
-    if (!(error instanceof FileError)) throw error;
-    return error.code === 'ENOENT' ? nothing : { ...nothing, problem: `cannot be read: ${error.code}` };
-  }
-  const value = parse(text);
-  if (value === null) return { ...nothing, problem: 'is damaged or of another version, and is not used' };
+  const { document: value, problem } = readKept(files, path, formatVersion);
+  if (value === null) return { ...nothing, problem };
   const node = readNode(value.node);
   const isOwn = node !== null && (nodeName === null || node.name === nodeName);
   return {
@@ -54,16 +47,6 @@ export function readKeptCluster(files: Files, path: string, nodeName: string | n
     nodeVersion: isOwn ? readVersion(value.nodeVersion) : null,
     problem: null,
   };
-}
-
-function parse(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRecord(value) && value.version === formatVersion ? value : null;
-  } catch (error) {
-    if (error instanceof SyntaxError) return null;
-    throw error;
-  }
 }
 
 function readPolicies(entries: readonly unknown[]): ClusterPolicies {

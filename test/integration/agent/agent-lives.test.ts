@@ -1,38 +1,27 @@
 // One agent after the other on the same simulated node: who may write, how one ends, and what it answers while it runs.
 import { describe, expect, it } from 'vitest';
 import { HostTaken } from '../../../src/agent/start-agent.ts';
-import type { Policy } from '../../../src/domain/policy.ts';
 import { demoAddresses as at, demoNode } from '../../../src/simulation/nodes/demo-node.ts';
 import {
-  type AgentLife,
   AgentNode,
   diskPolicy,
+  gpuPolicy,
+  livingNode,
   nicPod,
   nicPolicy,
   nicResource,
   slowNode,
   verdictOn,
 } from '../../support/agent-node.ts';
-import { aPolicy } from '../../support/builders.ts';
-
-const gpu = aPolicy({ name: 'gpu', devices: [{ addresses: [at.gpu] }], iommuGroup: 'BindCompanions' });
-
-let node: AgentNode;
-
-async function nodeWith(policies: readonly Policy[], spec = demoNode): Promise<AgentLife> {
-  node = new AgentNode(spec, policies);
-  await node.boot();
-  return node.start();
-}
 
 describe('who may write', () => {
   it('one agent at a time', async () => {
-    await nodeWith([nicPolicy]);
+    const { node } = await livingNode([nicPolicy]);
     await expect(node.start()).rejects.toThrow(HostTaken);
   });
 
   it('the next one after a kill takes over without a write, and after a stop', async () => {
-    const first = await nodeWith([nicPolicy, diskPolicy, gpu]);
+    const { node, life: first } = await livingNode([nicPolicy, diskPolicy, gpuPolicy]);
     first.kill();
     const before = node.writes.length;
     const second = await node.start();
@@ -50,7 +39,7 @@ describe('who may write', () => {
   });
 
   it('an agent that cannot start lets the next one', async () => {
-    node = new AgentNode(demoNode, [nicPolicy]);
+    const node = new AgentNode(demoNode, [nicPolicy]);
     await node.boot();
     await node.kernel.files.makeDirectory('/var/lib/vfio-operator', 0o700);
     node.kernel.files.put('/var/lib/vfio-operator/journal', 'this is no journal\n{}\n{}\n');
@@ -62,7 +51,7 @@ describe('who may write', () => {
 
 describe('after a reboot', () => {
   it('a device that was allocated just before is bound before kubelet is there', async () => {
-    const life = await nodeWith([nicPolicy]);
+    const { node, life } = await livingNode([nicPolicy]);
     await node.when(node.kubelet.run(nicPod));
     life.kill();
     await node.when(node.kubelet.stop());
@@ -76,7 +65,7 @@ describe('after a reboot', () => {
 
 describe('stopping', () => {
   it('in the middle of a transaction: the running step ends, and the next agent goes on', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     let stopping: Promise<void> | null = null;
     node.beforeWrite = (path) => {
       if (path.endsWith('/unbind')) stopping ??= life.agent.stop();
@@ -90,7 +79,7 @@ describe('stopping', () => {
   });
 
   it('waits for a release that a person asked for', async () => {
-    const life = await nodeWith([nicPolicy], slowNode);
+    const { node, life } = await livingNode([nicPolicy], slowNode);
     await node.setPolicies([{ ...nicPolicy, mode: 'DryRun' }]);
     let stopping: Promise<void> | null = null;
     node.beforeWrite = (path) => {
@@ -106,7 +95,7 @@ describe('stopping', () => {
   });
 
   it('leaves every device as it is', async () => {
-    const life = await nodeWith([nicPolicy, diskPolicy]);
+    const { node, life } = await livingNode([nicPolicy, diskPolicy]);
     const before = node.control.snapshot();
     await node.when(life.agent.stop());
     expect(node.control.snapshot()).toEqual(before);
@@ -116,7 +105,7 @@ describe('stopping', () => {
 
 describe('the control socket', () => {
   it('tells the status', async () => {
-    await nodeWith([nicPolicy]);
+    const { node } = await livingNode([nicPolicy]);
     const answer = await node.ask({ command: 'status' });
     expect(answer).toMatchObject({
       ok: true,
@@ -131,7 +120,7 @@ describe('the control socket', () => {
   });
 
   it('releases what no policy in force wants, and says which does', async () => {
-    const life = await nodeWith([nicPolicy]);
+    const { node, life } = await livingNode([nicPolicy]);
     expect(await node.ask({ command: 'release', address: at.spareNic })).toEqual({
       ok: false,
       message: `policy nics (nics.yaml) wants ${at.spareNic}; change or delete it, or exclude the device`,
@@ -148,7 +137,7 @@ describe('the control socket', () => {
   });
 
   it('says why a release failed', async () => {
-    await nodeWith([nicPolicy]);
+    const { node } = await livingNode([nicPolicy]);
     await node.setPolicies([{ ...nicPolicy, mode: 'DryRun' }]);
     await node.when(node.kubelet.run(nicPod));
     expect((await node.ask({ command: 'release', address: at.spareNic })).message).toMatch(

@@ -1,35 +1,27 @@
 // The agent whole, on the simulated kernel with the kubelet stand-in: what a node lives through, in virtual time.
 import { beforeEach, describe, expect, it } from 'vitest';
-import type { Policy } from '../../../src/domain/policy.ts';
 import { GrpcError } from '../../../src/kubelet/ports.ts';
-import { demoAddresses as at, demoNode } from '../../../src/simulation/nodes/demo-node.ts';
+import { demoAddresses as at } from '../../../src/simulation/nodes/demo-node.ts';
 import {
   type AgentLife,
-  AgentNode,
+  type AgentNode,
   decisionOn,
   diskPolicy,
+  gpuPolicy,
+  livingNode,
   nicPod,
   nicPolicy,
   nicResource,
   slowNode,
   verdictOn,
 } from '../../support/agent-node.ts';
-import { aPolicy, aResource } from '../../support/builders.ts';
-
-const gpu = aPolicy({ name: 'gpu', devices: [{ addresses: [at.gpu] }], iommuGroup: 'BindCompanions' });
-
-let node: AgentNode;
-
-async function nodeWith(policies: readonly Policy[], spec = demoNode): Promise<AgentLife> {
-  node = new AgentNode(spec, policies);
-  await node.boot();
-  return node.start();
-}
+import { aResource } from '../../support/builders.ts';
 
 describe('a device and a pod', () => {
+  let node: AgentNode;
   let life: AgentLife;
   beforeEach(async () => {
-    life = await nodeWith([nicPolicy]);
+    ({ node, life } = await livingNode([nicPolicy]));
   });
 
   it('is bound, registered, allocated; held when its policy goes; given back when the pod goes', async () => {
@@ -109,7 +101,7 @@ describe('a device and a pod', () => {
 });
 
 it('a device is given to no pod any more from the moment its release begins', async () => {
-  await nodeWith([nicPolicy], slowNode);
+  const { node } = await livingNode([nicPolicy], slowNode);
   let admitted: Promise<void> | null = null;
   node.beforeWrite = (path) => {
     if (!path.endsWith('/unbind') || admitted !== null) return;
@@ -124,7 +116,7 @@ it('a device is given to no pod any more from the moment its release begins', as
 
 describe('what goes wrong', () => {
   it('a disk that is mounted between plan and write is refused, and nothing was written to it', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     let looks = 0;
     node.beforeLook = () => {
       looks += 1;
@@ -137,14 +129,14 @@ describe('what goes wrong', () => {
   });
 
   it('a module that is loaded first is no reason to look away from the device, nor for a second try', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     await node.setPolicies([nicPolicy, diskPolicy]);
     expect([verdictOn(life, at.spareNic), verdictOn(life, at.spareDisk)]).toEqual(['Bound', 'Bound']);
     expect(node.log.filter((line) => line.startsWith('warn'))).toEqual([]);
   });
 
   it('a probe that fails is rolled back and tried ever more rarely; a mended policy at once', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     node.control.failProbe(at.spareNic, { errno: 'EIO' }, 'vfio-pci');
     const tries = () => node.writes.filter((write) => write === `drivers/vfio-pci/bind ${at.spareNic}`).length;
     await node.setPolicies([nicPolicy], 4_000);
@@ -162,7 +154,7 @@ describe('what goes wrong', () => {
   });
 
   it('a write that does not return holds its device; the others go on; it is planned anew afterwards', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     await node.setPolicies([nicPolicy, diskPolicy], 70_000);
     expect([verdictOn(life, at.spareNic), verdictOn(life, at.spareDisk)]).toEqual(['Stuck Stuck', 'Bound']);
@@ -183,7 +175,7 @@ describe('what goes wrong', () => {
 
   it('while a write runs, kubelet hears of what else happens', async () => {
     const disks = { ...diskPolicy, resource: aResource('x.io/disk') };
-    await nodeWith([disks]);
+    const { node } = await livingNode([disks]);
     expect(node.offered('x.io/disk')).toEqual({ [at.spareDisk]: 'Healthy' });
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     await node.setPolicies([disks, nicPolicy], 5_000);
@@ -194,7 +186,7 @@ describe('what goes wrong', () => {
   });
 
   it('a look that fails while a write runs does not take what runs for interrupted', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     node.beforeWrite = (path) => {
       if (path.endsWith('/bind'))
@@ -214,7 +206,7 @@ describe('what goes wrong', () => {
   });
 
   it('while a write hangs, other groups go on being planned, bound and given back', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     await node.setPolicies([nicPolicy], 15_000);
     await node.setPolicies([nicPolicy, diskPolicy], 10_000);
@@ -233,7 +225,7 @@ describe('what goes wrong', () => {
   });
 
   it('a write that is slow, but returns, is no failure', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     await node.setPolicies([nicPolicy], 40_000);
     node.control.failProbe(at.spareNic, null, 'vfio-pci');
@@ -243,7 +235,7 @@ describe('what goes wrong', () => {
   });
 
   it('a stop waits for a write that is slow', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     await node.setPolicies([nicPolicy], 15_000);
     let stopped = false;
@@ -258,7 +250,7 @@ describe('what goes wrong', () => {
   });
 
   it('a stop does not wait for a write that hangs: the next agent finds it, waits for it, and others go on', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     await node.setPolicies([nicPolicy], 15_000);
     let stopped = false;
@@ -284,7 +276,7 @@ describe('what goes wrong', () => {
   });
 
   it('a stuck call of an agent that was killed is waited for by the next', async () => {
-    const first = await nodeWith([]);
+    const { node, life: first } = await livingNode([]);
     node.control.failProbe(at.spareNic, 'hang', 'vfio-pci');
     await node.setPolicies([nicPolicy], 70_000);
     first.kill();
@@ -296,7 +288,7 @@ describe('what goes wrong', () => {
   });
 
   it('who takes a device back at once is not raced', async () => {
-    const life = await nodeWith([]);
+    const { node, life } = await livingNode([]);
     let bound = 0;
     node.beforeLook = () => {
       if (node.driverOf(at.spareNic) !== 'vfio-pci') return;
@@ -316,7 +308,7 @@ describe('what goes wrong', () => {
 });
 
 it('an idle agent writes nothing, says nothing and looks only now and then', async () => {
-  const life = await nodeWith([nicPolicy, diskPolicy, gpu]);
+  const { node, life } = await livingNode([nicPolicy, diskPolicy, gpuPolicy]);
   await node.clock.advance(60_000);
   const [writes, passes, lines] = [node.writes.length, life.passes.length, node.log.length];
   await node.clock.advance(600_000);

@@ -1,14 +1,12 @@
 // A device that falls off its bus while it stays in sysfs: Unhealthy, and Healthy again once it answers.
 import { expect, it } from 'vitest';
-import { demoAddresses as at, demoNode } from '../../../src/simulation/nodes/demo-node.ts';
-import { AgentNode, nicPod, nicPolicy, nicResource } from '../../support/agent-node.ts';
+import { demoAddresses as at } from '../../../src/simulation/nodes/demo-node.ts';
+import { livingNode, nicPod, nicPolicy, nicResource } from '../../support/agent-node.ts';
 
 const config = `/sys/bus/pci/devices/${at.spareNic}/config`;
 
 it('kubelet hears of a device that reads all ones, and of its recovery', async () => {
-  const node = new AgentNode(demoNode, [nicPolicy]);
-  await node.boot();
-  const life = await node.start();
+  const { node, life } = await livingNode([nicPolicy]);
   expect(node.offered(nicResource)).toEqual({ [at.spareNic]: 'Healthy' });
   await node.when(node.kubelet.run(nicPod));
   // As a virtual machine does; nobody wakes an idle device up to ask it.
@@ -31,9 +29,7 @@ it('kubelet hears of a device that reads all ones, and of its recovery', async (
 });
 
 it('a device in use that has fewer lanes than it could is noticed, and stays Healthy; its counters make no new notice', async () => {
-  const node = new AgentNode(demoNode, [nicPolicy]);
-  await node.boot();
-  const life = await node.start();
+  const { node, life } = await livingNode([nicPolicy]);
   const directory = node.kernel.files.realPath(`/sys/bus/pci/devices/${at.spareNic}`);
   const put = (name: string, text: string): void => node.kernel.files.put(`${directory}/${name}`, text);
   put('current_link_width', '2\n');

@@ -1,11 +1,12 @@
 // Somebody else's hands on devices of ours, below the whole agent: what driverctl, libvirt and an administrator do with the kernel's own
 // files is respected and said, and answered by no write until it is taken back.
 import { beforeEach, expect, it } from 'vitest';
-import { demoAddresses as at, demoNode } from '../../../src/simulation/nodes/demo-node.ts';
+import { demoAddresses as at } from '../../../src/simulation/nodes/demo-node.ts';
 import {
   type AgentLife,
-  AgentNode,
+  type AgentNode,
   decisionOn,
+  livingNode,
   nicPod,
   nicPolicy,
   nicResource,
@@ -19,9 +20,7 @@ let node: AgentNode;
 let life: AgentLife;
 
 beforeEach(async () => {
-  node = new AgentNode(demoNode, [nicPolicy]);
-  await node.boot();
-  life = await node.start();
+  ({ node, life } = await livingNode([nicPolicy]));
   node.writes.length = 0;
 });
 

@@ -1,14 +1,12 @@
 // A kubelet that restarts again and again: every time the agent finds it and registers all it has. KUBELET_RESTARTS=1000 is the full tier.
 import { expect, it } from 'vitest';
-import { demoAddresses as at, demoNode } from '../../../src/simulation/nodes/demo-node.ts';
-import { AgentNode, nicPolicy, nicResource } from '../../support/agent-node.ts';
+import { demoAddresses as at } from '../../../src/simulation/nodes/demo-node.ts';
+import { livingNode, nicPolicy, nicResource } from '../../support/agent-node.ts';
 
 const restarts = Number(process.env['KUBELET_RESTARTS'] ?? 50);
 
 it('loses no registration, leaves no socket behind, and writes nothing', { timeout: 900_000 }, async () => {
-  const node = new AgentNode(demoNode, [nicPolicy]);
-  await node.boot();
-  const life = await node.start();
+  const { node, life } = await livingNode([nicPolicy]);
   const writes = node.writes.length;
   for (let restart = 1; restart <= restarts; restart += 1) {
     await node.when(node.kubelet.stop());
