@@ -36,6 +36,15 @@ describe('files', () => {
     expect(files.readText(path)).toHaveLength(200_000);
     expect(files.readText(path, 70_000)).toHaveLength(70_000);
     expect(files.readText('/proc/self/stat')).toContain('(');
+    const text = `x${'é'.repeat(50_000)}`;
+    writeFileSync(path, text);
+    expect(files.readText(path) === text, 'a letter that lies across two reads is whole').toBe(true);
+  });
+
+  it('leave no buffers behind, however many files are read', () => {
+    const before = process.memoryUsage().arrayBuffers;
+    for (let read = 0; read < 1000; read += 1) files.readText('/proc/version');
+    expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(64 * 1024);
   });
 
   it('reads bytes at an offset, fewer at the end', () => {
