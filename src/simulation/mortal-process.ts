@@ -33,9 +33,12 @@ export interface MortalProcess {
 /** Wraps ports; `onKill` is what the machine does when the process ends. */
 export function createMortalProcess(inner: ProcessPorts, onKill: () => void, fate?: FateOfCall): MortalProcess {
   let alive = true;
+  const endings = new Set<() => void>();
   const kill = (): void => {
     if (!alive) return;
     alive = false;
+    for (const end of endings) end();
+    endings.clear();
     onKill();
   };
   /** Calls, and hands the answer on only while the process lives. A dead process waits for ever. */
@@ -62,8 +65,8 @@ export function createMortalProcess(inner: ProcessPorts, onKill: () => void, fat
     if (!alive) throw new ProcessKilled('the process was killed');
   };
   const ports: ProcessPorts = {
-    files: mortalFiles(inner.files, call, mustLive, () => alive),
-    clock: mortalClock(inner.clock, () => alive),
+    files: mortalFiles(inner.files, call, mustLive, endings),
+    clock: mortalClock(inner.clock, () => alive, endings),
     processes: {
       self: inner.processes.self,
       run: (file, args, options) => call('run', () => inner.processes.run(file, args, options)),
@@ -80,9 +83,12 @@ export function createMortalProcess(inner: ProcessPorts, onKill: () => void, fat
   };
 }
 
+/** What ends with the process. */
+type Endings = Set<() => void>;
+
 type Call = <Result>(operation: string, run: () => Promise<Result>) => Promise<Result>;
 
-function mortalFiles(inner: Files, call: Call, mustLive: () => void, isAlive: () => boolean): Files {
+function mortalFiles(inner: Files, call: Call, mustLive: () => void, endings: Endings): Files {
   return {
     readText(path, maxBytes) {
       mustLive();
@@ -120,9 +126,13 @@ function mortalFiles(inner: Files, call: Call, mustLive: () => void, isAlive: ()
     syncDirectory: (path) => call('syncDirectory', () => inner.syncDirectory(path)),
     watch(directory, onChange) {
       mustLive();
-      return inner.watch(directory, (name) => {
-        if (isAlive()) onChange(name);
-      });
+      const watch = inner.watch(directory, onChange);
+      const close = (): void => {
+        endings.delete(close);
+        watch.close();
+      };
+      endings.add(close);
+      return { close };
     },
   };
 }
@@ -136,14 +146,23 @@ function mortalLog(inner: LogFile, call: Call): LogFile {
   };
 }
 
-function mortalClock(inner: Clock, isAlive: () => boolean): Clock {
+function mortalClock(inner: Clock, isAlive: () => boolean, endings: Endings): Clock {
   return {
     now: () => inner.now(),
     monotonic: () => inner.monotonic(),
-    after: (milliseconds, run) =>
-      inner.after(milliseconds, () => {
-        if (isAlive()) run();
-      }),
+    after(milliseconds, run) {
+      if (!isAlive()) return { cancel: () => undefined };
+      const timer = inner.after(milliseconds, () => {
+        endings.delete(cancel);
+        run();
+      });
+      const cancel = (): void => {
+        endings.delete(cancel);
+        timer.cancel();
+      };
+      endings.add(cancel);
+      return { cancel };
+    },
   };
 }
 
