@@ -123,7 +123,12 @@ function toLock(options: HostLockOptions, number: number, server: SocketServer):
       if (released) return;
       released = true;
       await server.close();
-      await files.createExclusive(lockFile(directory, number + 1), 'given back');
+      try {
+        await files.createExclusive(lockFile(directory, number + 1), 'given back');
+      } catch (error) {
+        // A full disk takes no file. The next one finds that this process is over, and takes the lock from it.
+        if (!(error instanceof FileError)) throw error;
+      }
     },
   };
 }

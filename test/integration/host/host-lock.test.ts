@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { acquireHostLock, askOwner, type HostLock, type LockOutcome } from '../../../src/host/host-lock.ts';
 import { createFiles } from '../../../src/runtime/files-adapter.ts';
+import { FileError } from '../../../src/runtime/ports.ts';
 import { createProcesses } from '../../../src/runtime/processes-adapter.ts';
 import { createSockets } from '../../../src/runtime/sockets-adapter.ts';
 
@@ -113,6 +114,22 @@ describe('host lock', () => {
     expect((await acquire({ files: elsewhere })).outcome).toBe('Taken');
     if (first.outcome === 'Held') await first.lock.release();
     expect((await acquire({ files: elsewhere })).outcome).toBe('Held');
+  });
+
+  it('is given back without a word where the disk takes no file: whoever comes next finds its owner dead', async () => {
+    const full = {
+      ...files,
+      createExclusive: (path: string, text: string) =>
+        path.endsWith('lock.1')
+          ? files.createExclusive(path, text)
+          : Promise.reject(new FileError('create', path, 'ENOSPC')),
+    };
+    // As of another boot: for the next one this process is over.
+    const outcome = await acquire({ files: full });
+    if (outcome.outcome !== 'Held') throw new Error('not held');
+    await outcome.lock.release();
+    expect(outcome.lock.isHeld()).toBe(false);
+    expect((await acquire({ bootId: 'boot-2' })).outcome).toBe('Held');
   });
 
   it('is lost with its file, and the owner sees it', async () => {
