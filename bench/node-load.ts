@@ -30,7 +30,9 @@ Error.stackTraceLimit = 0;
 const loads = values.long
   ? [functions(64, 64), virtualFunctions(32), functions(4096, 512)]
   : [functions(64, 64), virtualFunctions(4), functions(512, 64)];
-console.log('node                            all offered, s   pass, ms (min/median)   writes   list, KiB');
+console.log(
+  'node                            all offered, s   pass, ms (min/median)   of processor, ms   writes   list, KiB',
+);
 for (const load of loads) await measure(load);
 await policyStorm();
 
@@ -46,6 +48,7 @@ async function measure({ name, spec, policies, resource, expected }: Load): Prom
   const offered = (performance.now() - begun) / 1000;
   await node.clock.advance(60_000);
   const writes = node.writes.length;
+  const before = process.cpuUsage();
   const times: number[] = [];
   for (let run = 0; run < steadyRuns; run += 1) {
     const passes = life.passes.length;
@@ -54,6 +57,7 @@ async function measure({ name, spec, policies, resource, expected }: Load): Prom
     while (life.passes.length === passes) await node.clock.advance(60);
     times.push(performance.now() - start);
   }
+  const { user, system } = process.cpuUsage(before);
   if (node.writes.length > writes) throw new Error(`${name}: ${node.writes.length - writes} writes with nothing to do`);
   const devices = node.kubelet.devices(resource) ?? [];
   const bytes = listAndWatchResponse.encode({ devices: devices.map((device) => ({ ...device, numaNodes: [0] })) });
@@ -62,6 +66,7 @@ async function measure({ name, spec, policies, resource, expected }: Load): Prom
     name.padEnd(31),
     offered.toFixed(1).padStart(14),
     `${sorted[0]?.toFixed(0)} / ${sorted[steadyRuns >> 1]?.toFixed(0)}`.padStart(22),
+    ((user + system) / 1000 / steadyRuns).toFixed(0).padStart(17),
     '0'.padStart(7),
     (bytes.length / 1024).toFixed(0).padStart(10),
   ];
