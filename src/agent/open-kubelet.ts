@@ -111,7 +111,8 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
     told: (pools) => allocator.told(pools),
     async readUse(): Promise<KubeletUse> {
       const reading = await readPods();
-      await allocator.observe(reading);
+      // A look at the processes precedes it.
+      await allocator.observeAfterLook(reading);
       const recent = allocator.recentHolders();
       if ('unreadable' in reading) return { holders: recent, unreadable: reading.unreadable };
       const resources = new Set([...known, ...offeredResources(parts.ledger())]);

@@ -83,6 +83,15 @@ export class Allocator {
     this.#options.onChange();
   }
 
+  /** The same, by a reading that a look at the host's processes has just preceded: only that lets go of groups. */
+  async observeAfterLook(reading: PodResourcesReading): Promise<void> {
+    if (!('unreadable' in reading)) {
+      await this.#groups.observe(reading.holders, reading.begun);
+      await this.#groups.free();
+    }
+    this.#options.onChange();
+  }
+
   /** Whether no pod has any device of one of these groups any more, by what `observe` was told last. */
   isLetGo(groups: readonly number[]): boolean {
     return groups.some((group) => this.#groups.isLetGo(group));

@@ -45,10 +45,17 @@ export class GroupSafety {
     this.#groups = groups;
   }
 
-  /** Takes a reading of PodResources over, and frees the groups whose pods are gone and that nobody has open. */
+  /** Takes a reading of PodResources over. */
   async observe(holders: readonly PodHolder[], begun: number): Promise<void> {
     this.#pods = holders;
     await this.#store.observe(holders, begun);
+  }
+
+  /**
+   * Lets go of the groups whose pods are gone and that nobody has open. Call it after a look at the host's processes: a kubelet that has just
+   * started knows no pods yet, and an older look may not show what a pod opened since.
+   */
+  async free(): Promise<void> {
     for (const group of this.#store.heldGroups()) {
       if (this.isLetGo(group) && this.#user(group) === null) await this.#store.free(group);
     }

@@ -109,7 +109,7 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
     async look() {
       await node.pass(1);
       const reading = await node.when(readPods());
-      await agent.allocator.observe(reading);
+      await agent.allocator.observeAfterLook(reading);
       await node.pass(200);
       return reading;
     },

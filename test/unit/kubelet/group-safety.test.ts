@@ -71,6 +71,23 @@ describe('a group whose functions lie in two resources', () => {
     expect(node.agent.store.holder(12)).toBe('default/next');
   });
 
+  it('stays with its pod when a kubelet that has just started knows no pods, although the last look was before the pod opened it', async () => {
+    await admit('vm', { [audios]: 1 });
+    await start('vm');
+    await node.pass(6_000);
+    await node.agent.allocator.observe({ holders: [], begun: node.clock.monotonic() });
+    await node.pass(200);
+    expect(node.health(gpus)[gpu.id]).toBe('Unhealthy');
+    expect(node.agent.store.holder(12)).toBe('default/vm');
+    node.users.set(12, 'process qemu (7) has /dev/vfio/12 open');
+    await node.agent.allocator.observeAfterLook({ holders: [], begun: node.clock.monotonic() });
+    await node.pass(200);
+    expect(node.health(gpus)[gpu.id]).toBe('Unhealthy');
+    await node.look();
+    expect(node.health(audios)).toEqual({ [audio.id]: 'Healthy' });
+    expect(node.health(gpus)[gpu.id]).toBe('Unhealthy');
+  });
+
   it('belongs to the first pod that starts when two raced', async () => {
     await takeOther();
     await admit('one', { [gpus]: 1 });
