@@ -73,7 +73,7 @@ const armable = new Set<EventKind>(['kill', 'mount', 'route', 'openByForeigner',
 const always = new Set<EventKind>(['wait', 'setPolicy', 'createPod', 'deletePod', 'kill', 'openByForeigner']);
 
 /** Events in a history, unless told. About a third finds nothing that it could be done to. */
-export const eventsPerHistory = 150;
+export const eventsPerHistory = 160;
 
 /** The events of a seed. */
 export function generateEvents(seed: number, count: number): readonly SimulatedEvent[] {

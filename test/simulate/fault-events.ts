@@ -178,6 +178,11 @@ export class Faults {
     return `${source.source} ${errno}`;
   }
 
+  /** Whether that source cannot be read now. */
+  hides(source: RegExp): boolean {
+    return this.world.fileFaults.has(`proof ${source.source}`);
+  }
+
   /** Ends a fault after one second at the least. */
   private endsAfter(event: SimulatedEvent, name: string, seconds: number, end: () => void): void {
     const { world } = this;

@@ -46,7 +46,7 @@ export const mutants: Readonly<Record<string, Mutant>> = {
   },
   blindToPods: {
     wrong: 'what pods hold is not asked',
-    from: 63,
+    from: 45,
     mutation: {
       kubelet: (kubelet) => ({
         offer: (pools) => kubelet.offer(pools),

@@ -241,9 +241,14 @@ export class Stage {
     const holder = event.what < 0.6 ? control.openDevice(address, options) : control.openGroup(address);
     if (!('close' in holder)) return false;
     const open = `/proc/${holder.pid}/fd`;
+    // A group that is open by its node alone and has no member on VFIO any more: only the list of open files shows that.
+    const isUnseen = (): boolean =>
+      event.what >= 0.6 &&
+      this.faults.hides(openFilesProof) &&
+      !addresses.some((one) => isVfio(control.snapshot().drivers[one]));
     const isOver = (): boolean => {
       const node = files.find(open);
-      return node?.kind !== 'directory' || node.entries.size === 0;
+      return node?.kind !== 'directory' || node.entries.size === 0 || isUnseen();
     };
     const use = { ...watch.since(`somebody has ${address} open`), addresses, isOver };
     watch.uses.add(use);
