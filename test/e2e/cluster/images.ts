@@ -11,7 +11,7 @@ import { guestPrograms } from '../lab/programs.ts';
 import { labTools } from '../lab/tools.ts';
 
 /** A member of a layer or of the archive itself. */
-type TarMember =
+export type TarMember =
   | { readonly kind: 'file'; readonly path: string; readonly content: Buffer; readonly mode?: number }
   | { readonly kind: 'directory'; readonly path: string; readonly mode?: number }
   | { readonly kind: 'link'; readonly path: string; readonly target: string };
@@ -61,13 +61,15 @@ export async function labImages(): Promise<string> {
   return join(entry.directory, 'images.tar');
 }
 
-interface Image {
+/** An image of one layer, by its name in containerd. */
+export interface Image {
   readonly name: string;
   /** Blobs in order: layer, configuration, manifest. */
   readonly blobs: readonly Buffer[];
 }
 
-function imageOf(name: string, members: readonly TarMember[], entrypoint: readonly string[]): Image {
+/** The image `name` with `members` as its layer; its PATH is /bin. */
+export function imageOf(name: string, members: readonly TarMember[], entrypoint: readonly string[]): Image {
   const layer = tarOf(members);
   const config = json({
     architecture: 'amd64',
@@ -85,7 +87,8 @@ function imageOf(name: string, members: readonly TarMember[], entrypoint: readon
   return { name, blobs: [layer, config, manifest] };
 }
 
-function archiveOf(images: readonly Image[]): Buffer {
+/** An OCI archive of several images, as `ctr images import` reads it. */
+export function archiveOf(images: readonly Image[]): Buffer {
   const manifests = images.map(({ name, blobs }) => ({
     ...descriptor('application/vnd.oci.image.manifest.v1+json', blobs[2] ?? Buffer.alloc(0)),
     annotations: { 'io.containerd.image.name': name, 'org.opencontainers.image.ref.name': name.split(':')[1] ?? '' },

@@ -64,6 +64,7 @@ export interface NodeStateStatus {
     readonly name: string;
     readonly capacity: number;
     readonly healthy: number;
+    readonly allocated: number;
     readonly registered: boolean;
   }[];
 }
