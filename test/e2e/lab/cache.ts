@@ -78,6 +78,11 @@ export async function cacheEntry(
   });
 }
 
+/** The cache entry `key` if it is there and whole; builds nothing. */
+export function cachedEntry(key: string): CacheEntry | undefined {
+  return readEntry(join(cacheRoot(), key));
+}
+
 /** The entry at `directory` if it is whole; a damaged one is reported and counts as absent. */
 function readEntry(directory: string): CacheEntry | undefined {
   const path = join(directory, MANIFEST);

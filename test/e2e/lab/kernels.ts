@@ -16,13 +16,15 @@ import {
 } from './debian.ts';
 import type { Archive, PackageRecord, Release } from './debian.ts';
 import { LabError, say } from './lab-error.ts';
+import { WITHOUT_SOURCE_KERNEL, cachedSourceKernel, headersOf } from './source-kernel.ts';
 import { toolCommand } from './tools.ts';
 import type { Tools } from './tools.ts';
 
-/** The kernels of the lab, by the series a person speaks of. */
-export type KernelName = '5.10' | '6.1' | '6.12';
+/** The kernels of the lab, by the series a person speaks of; `7.x` is the lab's own (source-kernel.ts). */
+export type KernelName = DebianKernelName | '7.x';
+type DebianKernelName = '5.10' | '6.1' | '6.12';
 
-const SOURCES: Readonly<Record<KernelName, { readonly archive: Release; readonly suites: readonly string[] }>> = {
+const SOURCES: Readonly<Record<DebianKernelName, { readonly archive: Release; readonly suites: readonly string[] }>> = {
   '5.10': { archive: BULLSEYE, suites: ['bullseye', 'bullseye-security'] },
   '6.1': { archive: BOOKWORM, suites: ['bookworm', 'bookworm-updates', 'bookworm-security'] },
   '6.12': { archive: BOOKWORM, suites: ['bookworm-backports'] },
@@ -57,7 +59,7 @@ function entryKey({ version }: Resolved): string {
   return `kernels/${directoryName(version)}`;
 }
 
-async function resolve(name: KernelName): Promise<Resolved> {
+async function resolve(name: DebianKernelName): Promise<Resolved> {
   return resolvedOnce<Resolved>(`kernel-${name}`, entryKey, async () => {
     const { archive: source, suites } = SOURCES[name];
     const archive = await openArchive(source);
@@ -96,6 +98,7 @@ async function headerPackages(
 
 /** Finds the kernel in the cache, or downloads, unpacks and indexes it first. */
 export async function labKernel(tools: Tools, name: KernelName): Promise<Kernel> {
+  if (name === '7.x') return ownKernel();
   const resolved = await resolve(name);
   const { release, version } = resolved;
   const entry = await cacheEntry(entryKey(resolved), async (staging) => {
@@ -110,12 +113,20 @@ export async function labKernel(tools: Tools, name: KernelName): Promise<Kernel>
   return { name, release, version, directory: entry.directory, image: join(entry.directory, 'boot/vmlinux') };
 }
 
+function ownKernel(): Kernel {
+  const own = cachedSourceKernel();
+  if (own === undefined) throw new LabError(`${WITHOUT_SOURCE_KERNEL}.`);
+  return { ...own, name: '7.x', image: join(own.directory, 'boot/vmlinux') };
+}
+
 /** Finds the headers of `kernel` in the cache, or downloads and unpacks them first; they must be of the same version. */
 export async function labHeaders(kernel: Kernel): Promise<KernelHeaders> {
-  const resolved = await resolve(kernel.name);
-  const folder = `usr/src/linux-headers-${kernel.release}`;
+  const { name } = kernel;
+  const folder = headersOf(kernel.release);
+  if (name === '7.x') return { build: join(kernel.directory, folder) };
+  const resolved = await resolve(name);
   const entry = await cacheEntry(`headers/${directoryName(kernel.version)}`, async (staging, final) => {
-    await unpackPackages(await openArchive(SOURCES[kernel.name].archive), resolved.headers, staging);
+    await unpackPackages(await openArchive(SOURCES[name].archive), resolved.headers, staging);
     const makefile = join(staging, folder, 'Makefile');
     writeFileSync(makefile, readFileSync(makefile, 'utf8').replaceAll('/usr/src/', `${final}/usr/src/`));
     return { guard: [`${folder}/Makefile`, `${folder}/Module.symvers`] };
@@ -141,7 +152,7 @@ function mergeUsr(root: string): void {
   rmSync(join(root, 'usr/share'), { recursive: true, force: true });
 }
 
-async function uncompressModules(tools: Tools, directory: string): Promise<void> {
+export async function uncompressModules(tools: Tools, directory: string): Promise<void> {
   const compressed = readdirSync(directory, { recursive: true, encoding: 'utf8' }).filter((path) =>
     path.endsWith('.ko.xz'),
   );
@@ -157,7 +168,7 @@ async function uncompressModules(tools: Tools, directory: string): Promise<void>
  * Writes the kernel inside a bzImage to `target`. The boot protocol's header (Documentation/arch/x86/boot.rst) tells
  * where the compressed payload lies: setup_sects at 0x1f1, payload_offset at 0x248, payload_length at 0x24c.
  */
-async function extractImage(tools: Tools, bzImage: string, target: string): Promise<void> {
+export async function extractImage(tools: Tools, bzImage: string, target: string): Promise<void> {
   const image = readFileSync(bzImage);
   const setupSectors = image.readUInt8(0x1f1) === 0 ? 4 : image.readUInt8(0x1f1);
   const start = (setupSectors + 1) * 512 + image.readUInt32LE(0x248);

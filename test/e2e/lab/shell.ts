@@ -8,7 +8,7 @@ import type { Guest } from './guest.ts';
 import type { KernelName } from './kernels.ts';
 import { LabError, say } from './lab-error.ts';
 
-const KERNELS: readonly KernelName[] = ['5.10', '6.1', '6.12'];
+const KERNELS: readonly KernelName[] = ['5.10', '6.1', '6.12', '7.x'];
 const FLAGS = ['--small', '--no-iommu', '--no-variants', '--console'];
 
 async function main(argv: readonly string[]): Promise<number> {

@@ -39,6 +39,10 @@ static const struct vfio_device_ops variant_ops = {
 	.attach_ioas = vfio_iommufd_physical_attach_ioas,
 	.detach_ioas = vfio_iommufd_physical_detach_ioas,
 #endif
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(7, 0, 0)
+	.get_region_info_caps = vfio_pci_ioctl_get_region_info,
+	.match_token_uuid = vfio_pci_core_match_token_uuid,
+#endif
 };
 
 static int variant_probe(struct pci_dev *pdev, const struct pci_device_id *id)
