@@ -19,7 +19,7 @@ import { until } from './until.ts';
 
 const SETUP = fileURLToPath(new URL('node/setup.sh', import.meta.url));
 
-export interface NodeOptions extends Pick<BootOptions, 'kernel' | 'topology' | 'iommu' | 'memoryMebibytes'> {
+export interface NodeOptions extends Pick<BootOptions, 'kernel' | 'topology' | 'iommu' | 'memoryMebibytes' | 'qemu'> {
   /** One of the control plane's `nodes`. */
   readonly name: string;
   /** OCI archives to import beside the lab's own images. */
@@ -30,6 +30,8 @@ export interface NodeOptions extends Pick<BootOptions, 'kernel' | 'topology' | '
   readonly apiServerPort?: number;
   /** Labels of the Node object from its registration on. */
   readonly labels?: Readonly<Record<string, string>>;
+  /** Fields of KubeletConfiguration beside the lab's own. */
+  readonly kubelet?: Readonly<Record<string, unknown>>;
   /** Called with the guest before kubelet starts: what the host itself runs. */
   readonly beforeKubelet?: (guest: Guest) => Promise<void>;
   /** Wait until the node is Ready; default true. False where the API server is away on purpose. */
@@ -39,6 +41,8 @@ export interface NodeOptions extends Pick<BootOptions, 'kernel' | 'topology' | '
 export interface Node {
   readonly name: string;
   readonly guest: Guest;
+  /** Writes kubelet's configuration anew: the lab's, and these fields. It holds from its next start on. */
+  configureKubelet(fields: Readonly<Record<string, unknown>>): Promise<void>;
   /** Starts kubelet when it does not run. */
   startKubelet(): Promise<void>;
   /** SIGTERM, or another signal; resolves when it is gone. Pods run on. */
@@ -71,11 +75,14 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
     forwards: [{ guestPort: 6443, hostPort: options.apiServerPort ?? cluster.port }],
     ...(options.topology === undefined ? {} : { topology: options.topology }),
     ...(options.iommu === undefined ? {} : { iommu: options.iommu }),
+    ...(options.qemu === undefined ? {} : { qemu: options.qemu }),
     ...(options.keptState === undefined ? {} : { disks: [stateDisk(options.keptState)] }),
   });
   await guest.run(`sh ${SETUP} ${tools}`);
   await guest.createFile('/etc/containerd/config.toml', CONTAINERD);
-  await guest.createFile('/etc/kubernetes/kubelet.yaml', JSON.stringify(KUBELET));
+  const configureKubelet: Node['configureKubelet'] = (fields) =>
+    guest.createFile('/etc/kubernetes/kubelet.yaml', JSON.stringify({ ...KUBELET, ...fields }));
+  await configureKubelet(options.kubelet ?? {});
   const token = cluster.token(`system:node:${options.name}`);
   await guest.createFile('/etc/kubernetes/kubeconfig', cluster.kubeconfigText(token, GUEST_API_SERVER));
   await options.beforeKubelet?.(guest);
@@ -123,6 +130,7 @@ export async function startNode(cluster: ControlPlane, options: NodeOptions): Pr
   const node: Node = {
     name: options.name,
     guest,
+    configureKubelet,
     startKubelet,
     stopKubelet: async (signal = 'SIGTERM') => {
       const own = kubelet;
