@@ -227,7 +227,7 @@ describe('CDI, and a container that starts again', () => {
   });
   const documents = async (): Promise<readonly CdiDocument[]> => {
     const text = await node.guest.run(`cat ${directory}/vfio-operator-*.json 2>/dev/null | tr -d '\\n' || true`);
-    return text === '' ? [] : (text.replaceAll('}{', '}\n{').split('\n').map(toDocument) as readonly CdiDocument[]);
+    return text === '' ? [] : text.replaceAll('}{', '}\n{').split('\n').map(toDocument);
   };
   const waitForDocuments = (count: number): Promise<readonly CdiDocument[]> =>
     steps.wait(`${count} CDI documents`, documents, (found) => found.length === count);
