@@ -1,20 +1,19 @@
 // Kubelet's side for real: allocations on disk, device plugins for the pools, PodResources for what pods hold.
 import type { Ledger } from '../domain/ledger.ts';
-import type { AdvertisedDevice, AdvertisedFunction } from '../domain/resource-pool.ts';
 import type { HostPaths } from '../host/host-paths.ts';
-import { createSysfs } from '../host/sysfs.ts';
 import { Allocator } from '../kubelet/allocator.ts';
 import { AllocationStore } from '../kubelet/allocation-store.ts';
 import { createCdiFiles } from '../kubelet/cdi-files.ts';
 import { DevicePlugins, type PluginAllocator } from '../kubelet/device-plugins.ts';
 import { registerByDirectory } from '../kubelet/plugin-registration.ts';
 import { readPodResources, toHolders, type PodResourcesReading } from '../kubelet/pod-resources.ts';
-import type { Grpc, VerifyDevice } from '../kubelet/ports.ts';
+import type { Grpc } from '../kubelet/ports.ts';
 import { registerByCall } from '../kubelet/registration.ts';
 import type { AgentMetrics } from '../runtime/agent-metrics.ts';
 import type { Logger } from '../runtime/logger.ts';
 import type { Clock, Files, Random } from '../runtime/ports.ts';
 import type { KubeletSide, KubeletUse } from './kubelet-side.ts';
+import { createVerifyDevice } from './verify-device.ts';
 import { watchGroups } from './watch-groups.ts';
 
 /** What kubelet's side works with. */
@@ -131,23 +130,6 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
 
 function offeredResources(ledger: Ledger): readonly string[] {
   return [...ledger.entries.values()].flatMap((entry) => entry.resource ?? []);
-}
-
-/** Reads the driver and group links now, and compares them with what was offered. */
-function createVerifyDevice(files: Files, paths: HostPaths, ledger: () => Ledger): VerifyDevice {
-  return (fn: AdvertisedFunction, device: AdvertisedDevice) => {
-    const bus = ledger().entries.get(fn.address)?.bus;
-    if (bus === undefined) return `${fn.address} is not ours any more`;
-    const sysfs = createSysfs(files, () => undefined);
-    const directory = paths.device(bus, fn.address);
-    const driver = sysfs.readLinkName(`${directory}/driver`);
-    if (driver !== fn.driver) return `${fn.address} is on ${driver ?? 'no driver'} now, was on ${fn.driver}`;
-    const group = sysfs.readLinkName(`${directory}/iommu_group`);
-    const wanted = device.iommuGroup === null ? null : String(device.iommuGroup);
-    if (wanted !== null && group !== wanted)
-      return `${fn.address} is in IOMMU group ${group ?? 'none'} now, was in ${wanted}`;
-    return null;
-  };
 }
 
 /** The allocator with every call timed and told. */

@@ -2,7 +2,7 @@
 // open holds its device, and a cdev's number that has become another device's starts no container. A hypervisor runs on the nodes of `Iommufd`.
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Guest } from './lab/guest.ts';
-import { startAgentInGuest } from './support/agent-in-guest.ts';
+import { openHttpInGuest, startAgentInGuest } from './support/agent-in-guest.ts';
 import type { AgentInGuest } from './support/agent-in-guest.ts';
 import { addressesOf, holdDevice, kernelComplaints, onHost, onVfio, readDevices } from './support/devices-in-guest.ts';
 import type { DeviceInGuest } from './support/devices-in-guest.ts';
@@ -116,8 +116,8 @@ describeOnOwnKernel('a kernel with iommufd', () => {
   });
 
   test('a cdev that is only open holds its device as well as one that is bound', async () => {
+    await kubelet.deletePod('pod-hot');
     for (const how of ['open', 'iommufd'] as const) {
-      await kubelet.deletePod('pod-hot');
       const cdev = await cdevOf('hot');
       const { process } = await own.holdCdev(how, cdev);
       const since = agent.log().length;
@@ -131,7 +131,6 @@ describeOnOwnKernel('a kernel with iommufd', () => {
       expect((await read()).hot).toMatchObject(onHost('e1000e'));
       await putPolicy('hot');
       await healthy('hot');
-      await kubelet.admit('pod-hot', resourceOf('hot'));
     }
   });
 
@@ -149,17 +148,19 @@ describeOnOwnKernel('a kernel with iommufd', () => {
     expect(results.map(({ ok }) => ok)).toEqual([true, true, true, true]);
     const now = await read();
     expect([now['numa-nic'].cdev, now.nic.cdev]).toEqual([was.nic.cdev, was['numa-nic'].cdev]);
-    await healthy('nic', 'numa-nic');
+    // At once, before any look at the host has seen it.
     await expect(kubelet.startContainer('pod-numa-nic')).rejects.toThrow(
       `${address['numa-nic']} has the cdev ${now['numa-nic'].cdev} now, had ${was['numa-nic'].cdev}`,
     );
     await kubelet.deletePod('pod-numa-nic');
+    await agent.waitForPass(await openHttpInGuest(guest));
+    await healthy('nic', 'numa-nic');
     await kubelet.admit('pod-again', resourceOf('numa-nic'));
     expect(await nodesOf('pod-again')).toEqual(['/dev/iommu', `/dev/vfio/devices/${now['numa-nic'].cdev}`]);
   });
 
   test('everything is given back, and the kernel has nothing to complain of', async () => {
-    for (const pod of ['pod-again', 'pod-hot', 'pod-edu']) await kubelet.deletePod(pod);
+    for (const pod of ['pod-again', 'pod-edu']) await kubelet.deletePod(pod);
     const since = agent.log().length;
     for (const name of names) await agent.removePolicy(name);
     await agent.waitForDecisions(Object.fromEntries(names.map((name) => [address[name], 'None'])), since);
