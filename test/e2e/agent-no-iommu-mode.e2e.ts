@@ -103,7 +103,8 @@ describeOnOwnKernel('no-IOMMU mode', () => {
     const holder = await own.holdCdev('noiommu', `noiommu-${nic.group}`, address.nic);
     expect(holder.said).toBe('holding 8086:10d3');
 
-    // It is held like any other.
+    // It is held like any other. A pod that no look has seen would count as allocated for five minutes more.
+    await agent.waitForPass(http);
     await kubelet.deletePod('pod-nic');
     const since = agent.log().length;
     await agent.removePolicy('nic');
@@ -125,6 +126,7 @@ describeOnOwnKernel('no-IOMMU mode', () => {
     expect(holder.said).toBe('holding 1234:11e8');
     await holder.process.signal('SIGTERM');
     await holder.process.ended;
+    await agent.waitForPass(http);
     await kubelet.deletePod('pod-edu');
     await agent.removePolicy('edu');
     await agent.waitForDecisions({ [address.edu]: 'None' }, since);
