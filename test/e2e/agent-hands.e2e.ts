@@ -23,6 +23,8 @@ const bus = '/sys/bus/pci';
 const resource = 'vfio-operator.dev/nic';
 const names = ['nic', 'edu'] as const;
 const state = '/srv/state';
+/** While this file exists, the disk of the state directory is kept full. */
+const filling = '/run/filling';
 const options = { kubelet: 'required', state, flags: ['--interval', '2'] } as const;
 
 describe.each(tierKernels)('kernel %s', (kernel) => {
@@ -135,27 +137,25 @@ describe.each(tierKernels)('kernel %s', (kernel) => {
   });
 
   /**
-   * Fills the disk until the journal takes no record. Its last page takes some more on a full disk, and files that were just being written
-   * anew give pages back: so changes of the ledger alone use up the first, and the second are filled again.
+   * Fills the disk, and keeps it full: a file that is written anew gives pages back once the new one has its place. The journal's last page
+   * takes some records even then, so changes of the ledger alone use it up.
    */
   const fillDisk = async (): Promise<void> => {
-    const fill = (): Promise<unknown> => guest.run(`cat /dev/zero >> ${state}/filler 2>/dev/null; true`);
-    const outcome = async (since: number): Promise<unknown> => {
-      const isEnd = (end: unknown): boolean => end === 'Applied' || end === 'NotBegun';
-      const line = await agent.waitForLine('what became of it', (one) => isEnd(one['outcome']), since);
-      return line['outcome'];
-    };
-    for (let turn = 0; turn < 12; turn += 1) {
-      await fill();
+    const fill = `while [ -e ${filling} ]; do cat /dev/zero >> ${state}/filler; sleep 0.02; done`;
+    await guest.run(`touch ${filling}; setsid sh -c '${fill}' > /dev/null 2>&1 < /dev/null &`);
+    for (let [turn, refused] = [0, 0]; turn < 20; turn += 1) {
       const since = agent.log().length;
       const onDelete = turn % 2 === 0 ? 'Retain' : 'Restore';
       await agent.putPolicy('nic', { devices: [{ addresses: [at.nic] }], resource: { name: resource }, onDelete });
-      if ((await outcome(since)) === 'Applied') continue;
-      await fill();
-      if ((await outcome(agent.log().length)) === 'NotBegun') return;
+      const isEnd = (end: unknown): boolean => end === 'Applied' || end === 'NotBegun';
+      const line = await agent.waitForLine('what became of it', (one) => isEnd(one['outcome']), since);
+      refused = line['outcome'] === 'NotBegun' ? refused + 1 : 0;
+      if (refused === 2) return;
     }
     throw new Error('the journal took every record on a full disk');
   };
+  const giveRoom = (): Promise<unknown> =>
+    guest.run(`rm ${filling}; sleep 1; mount -o remount,size=512k ${state}; rm ${state}/filler`);
 
   describe('on the state directory', () => {
     test('a disk that is full: nothing is written to a device, the rest goes on, and it heals', async () => {
@@ -168,7 +168,7 @@ describe.each(tierKernels)('kernel %s', (kernel) => {
       expect(await readDevices(guest, { edu: at.edu })).toMatchObject({ edu: onHost(null) });
       expect((await http.get('/healthz')).status).toBe(200);
       expect((await kubelet.listing())[resource]?.[0]?.health).toBe('Healthy');
-      await guest.run(`mount -o remount,size=512k ${state}; rm -f ${state}/filler`);
+      await giveRoom();
       await agent.putPolicy('nic', { devices: [{ addresses: [at.nic] }], resource: { name: resource } });
       await agent.waitForDecisions({ [at.edu]: 'Bound' }, since);
       await agent.removePolicy('edu');
