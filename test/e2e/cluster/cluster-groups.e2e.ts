@@ -50,8 +50,13 @@ beforeAll(async () => {
 afterAll(async () => operator?.stop());
 
 const told = (units: Units): Promise<void> => kubelet.waitFor({ ...beside, ...units }, operator.explain);
-/** The group is nobody's, and both functions are offered. */
-const whole = (): Promise<void> => told({ [LOWER]: [at.pair0], [UPPER]: [at.pair1] });
+/** The group is nobody's, and both functions are offered. Until the agent has seen a pod's end, what the pod had is still its. */
+const whole = async (): Promise<void> => {
+  await steps.waitForState('a pair that nobody has', (all) =>
+    [at.pair0, at.pair1].every((address) => all[address]?.heldBy === undefined),
+  );
+  await told({ [LOWER]: [at.pair0], [UPPER]: [at.pair1] });
+};
 
 /** Prints a range of milliseconds, with the number of measurements. */
 function tell(what: string, milliseconds: readonly number[]): void {
