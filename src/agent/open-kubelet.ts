@@ -55,6 +55,7 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
       store,
       cdi: createCdiFiles(files, parts.cdiDirectory),
       readPods,
+      lookAgain: () => parts.onChange('a pod wants a group that may be free'),
       verify: createVerifyDevice(files, paths, parts.ledger),
       findGroupUser: (device) => parts.processHolding(device.functions.map((fn) => fn.address)),
     },

@@ -6,6 +6,7 @@ import { cdiNames } from '../domain/cdi-spec.ts';
 import type { Holder } from '../domain/ledger.ts';
 import { preferDevices } from '../domain/preferred-allocation.ts';
 import type { AdvertisedDevice, ResourcePool } from '../domain/resource-pool.ts';
+import { endsWithin } from '../runtime/ends-within.ts';
 import { FileError } from '../runtime/ports.ts';
 import type { Clock, Files, Timer } from '../runtime/ports.ts';
 import type { AllocationRecord } from './allocation-record.ts';
@@ -29,6 +30,8 @@ export interface AllocatorPorts {
   readonly findGroupUser: FindGroupUser;
   /** Asks kubelet now. */
   readonly readPods: () => Promise<PodResourcesReading>;
+  /** Asks for a look at the host, which ends in `observeAfterLook`. */
+  readonly lookAgain: () => void;
 }
 
 export interface AllocatorOptions {
@@ -41,6 +44,9 @@ export interface AllocatorOptions {
   readonly onChange: () => void;
 }
 
+/** For how long an Allocate waits for a look at the host that lets go of its group, in milliseconds. Kubelet admits no other pod meanwhile. */
+const lookPatience = 3_000;
+
 const cure = 'delete the pod, and a new one gets a device that fits';
 
 /** The allocator of one node. */
@@ -52,6 +58,7 @@ export class Allocator {
   /** Every id ever offered, by resource: what is not in the pool but here was taken out. */
   readonly #offered = new Map<string, Set<string>>();
   #timer: Timer | null = null;
+  #looked = Promise.withResolvers<void>();
 
   constructor(ports: AllocatorPorts, options: AllocatorOptions) {
     this.#ports = ports;
@@ -89,6 +96,8 @@ export class Allocator {
       await this.#groups.observe(reading.holders, reading.begun);
       await this.#groups.free();
     }
+    this.#looked.resolve();
+    this.#looked = Promise.withResolvers();
     this.#options.onChange();
   }
 
@@ -170,8 +179,19 @@ export class Allocator {
   async #refreshGroups(resource: string, ids: readonly string[]): Promise<void> {
     const { pool, devices } = this.#require(resource, ids);
     if (pool.unit !== 'Function') return;
-    if (devices.some((device) => this.#groups.refuse(resource, device) !== null)) {
-      await this.observe(await this.#ports.readPods());
+    const refused = (): readonly AdvertisedDevice[] =>
+      devices.filter((device) => this.#groups.refuse(resource, device) !== null);
+    if (refused().length === 0) return;
+    await this.observe(await this.#ports.readPods());
+    // No pod has them any more, as kubelet says. That nobody has them open is for a look to tell.
+    const { clock } = this.#ports;
+    const end = clock.monotonic() + lookPatience;
+    for (let left = lookPatience; left > 0; left = end - clock.monotonic()) {
+      const groups = refused().flatMap(({ iommuGroup }) => iommuGroup ?? []);
+      if (groups.length === 0 || !groups.every((group) => this.#groups.isLetGo(group))) return;
+      const looked = this.#looked.promise;
+      this.#ports.lookAgain();
+      await endsWithin(looked, clock, left);
     }
   }
 

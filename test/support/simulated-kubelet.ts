@@ -45,6 +45,8 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
   const differences = new Map<string, string>();
   /** Who has a group open, by group number. */
   const users = new Map<number, string>();
+  /** Milliseconds that a look at the host takes which the allocator asks for. */
+  const lookTime = 300;
   const readPods = () => readPodResources(ports, `${podResourcesDirectory}/kubelet.sock`);
 
   const startAgent = async () => {
@@ -56,6 +58,8 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
         store,
         cdi: createCdiFiles(files, '/var/run/cdi'),
         readPods,
+        lookAgain: () =>
+          void clock.after(lookTime, () => void readPods().then((seen) => allocator.observeAfterLook(seen))),
         verify: (fn: AdvertisedFunction) => differences.get(fn.address) ?? null,
         findGroupUser: (device: AdvertisedDevice) => users.get(device.iommuGroup ?? -1) ?? null,
       },

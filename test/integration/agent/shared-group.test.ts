@@ -58,6 +58,14 @@ it.each([31, 37, 43, 49, 55])('both are offered again a few seconds after a pod 
   expect([has, lacks].map(toldOf)).toMatchObject([{ healthy: true }, { healthy: true }]);
 });
 
+it('a pod that takes the place of one that has just ended gets a device', async () => {
+  await node.clock.advance(10_000);
+  close();
+  await node.when(node.kubelet.deletePod('default', 'vm'));
+  await node.when(node.kubelet.run({ ...pod, name: 'next' }));
+  expect(node.kubelet.held('default', 'next').get(resource)).toHaveLength(1);
+});
+
 it('neither is while a process of it goes on', async () => {
   await node.when(node.kubelet.deletePod('default', 'vm'));
   await node.clock.advance(60_000);

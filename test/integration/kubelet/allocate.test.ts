@@ -44,6 +44,7 @@ async function startAgent(pools: readonly ResourcePool[]) {
       store,
       cdi: createCdiFiles(host.ports.files, join(root, 'cdi')),
       readPods: () => readPodResources(host.ports, host.podResourcesSocket),
+      lookAgain: () => undefined,
       verify: () => null,
       findGroupUser: () => null,
     },

@@ -54,6 +54,30 @@ describe('a group whose functions lie in two resources', () => {
     expect(second?.devices).toMatchObject([{ id: audio.id, healthy: true, unhealthyBecause: null }]);
   });
 
+  it('goes to a pod that comes right after the one before has ended', async () => {
+    await admit('vm', { [audios]: 1 });
+    await start('vm');
+    await node.pass(6_000);
+    await end('vm');
+    expect(node.agent.store.holder(12)).toBe('default/vm');
+    const next = await node.when(node.kubelet.run(aPod('next', { [audios]: 1 })));
+    expect(next.get('main')?.envs).toEqual({ PCI_RESOURCE_A_B_AUDIO: audio.id });
+    expect(node.agent.store.holder(12)).toBe('default/next');
+  });
+
+  it('is refused to a pod that comes while a process of the one before has it open, after 3 s', async () => {
+    await admit('vm', { [audios]: 1 });
+    await start('vm');
+    await node.pass(6_000);
+    node.users.set(12, 'process qemu (7) has /dev/vfio/12 open');
+    await end('vm');
+    const asked = node.clock.monotonic();
+    await expect(admit('next', { [audios]: 1 })).rejects.toThrow(
+      'IOMMU group 12 belongs to pod default/vm and is open still: process qemu (7) has /dev/vfio/12 open',
+    );
+    expect(node.clock.monotonic() - asked).toBeLessThan(4_000);
+  });
+
   it('comes back when its pod is gone and nobody has it open', async () => {
     await admit('vm', { [audios]: 1 });
     await start('vm');
