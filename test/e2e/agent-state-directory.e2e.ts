@@ -1,12 +1,10 @@
 // The agent's own files, on a live kernel: its disk is full or read-only, its journal damaged or of a newer release, its lock somebody else's.
 // Nothing is written to a device then, nothing is lost, and it goes on by itself once it can.
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { bootGuest } from './lab/boot.ts';
 import type { Guest } from './lab/guest.ts';
-import { openHttpInGuest, program, startAgentInGuest } from './support/agent-in-guest.ts';
+import { program, startAgentInGuest } from './support/agent-in-guest.ts';
 import type { AgentInGuest, HttpInGuest } from './support/agent-in-guest.ts';
 import {
-  addressesOf,
   kernelComplaints,
   onHost,
   onVfio,
@@ -14,32 +12,20 @@ import {
   readEventCount,
   readJournalInGuest,
 } from './support/devices-in-guest.ts';
-import { startKubeletInGuest } from './support/kubelet-in-guest.ts';
 import type { KubeletInGuest } from './support/kubelet-in-guest.ts';
+import { bootOfferedNic, options, resource, state } from './support/offered-nic.ts';
+import type { OfferedNic } from './support/offered-nic.ts';
 import { tierKernels } from './support/tier-kernels.ts';
-
-const resource = 'vfio-operator.dev/nic';
-const names = ['nic', 'edu'] as const;
-const state = '/srv/state';
-const options = { kubelet: 'required', state, flags: ['--interval', '2'] } as const;
 
 describe.each(tierKernels)('kernel %s', (kernel) => {
   let guest: Guest;
   let kubelet: KubeletInGuest;
   let agent: AgentInGuest;
   let http: HttpInGuest;
-  let at: Readonly<Record<(typeof names)[number], string>>;
+  let at: OfferedNic['at'];
 
   beforeAll(async () => {
-    guest = await bootGuest({ kernel, topology: 'small' });
-    at = await addressesOf(guest, names);
-    kubelet = await startKubeletInGuest(guest);
-    await guest.run(`mkdir -p ${state}; mount -t tmpfs -o size=512k none ${state}`);
-    agent = await startAgentInGuest(guest, options);
-    http = await openHttpInGuest(guest);
-    await agent.putPolicy('nic', { devices: [{ addresses: [at.nic] }], resource: { name: resource } });
-    await agent.waitForDecisions({ [at.nic]: 'Bound' });
-    await kubelet.waitForListing('the nic', (listing) => listing[resource]?.[0]?.health === 'Healthy');
+    ({ guest, kubelet, agent, http, at } = await bootOfferedNic(kernel));
   });
   afterAll(async () => guest?.shutdown());
 
