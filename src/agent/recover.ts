@@ -1,5 +1,5 @@
 // Ends what was begun and not ended: after a crash, after a stuck call has returned, and for what was quarantined. The kernel decides:
-// what it shows as done is committed, everything else is undone. Transactions of another boot are over (journal-fold.ts), and a
+// what it shows as done is committed, everything else is undone, or, a release that must not be, finished. Transactions of another boot are over (journal-fold.ts), and a
 // device that is another one now is not touched.
 import { isIn, toTouchedDevices } from '../domain/transaction-states.ts';
 import { toResolvedSteps, type OpenTransaction } from '../host/journal-fold.ts';
@@ -7,6 +7,7 @@ import type { ProcessIdentity } from '../runtime/ports.ts';
 import { isAlive } from '../runtime/process-status.ts';
 import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
 import { commitTransaction, verifyTransaction } from './apply-transaction.ts';
+import { finishRelease } from './finish-release.ts';
 import { recordStuck } from './run-step.ts';
 import { runTransactions } from './run-transactions.ts';
 import { observeTouched, undoTransaction } from './undo-transaction.ts';
@@ -50,7 +51,12 @@ async function recoverTransaction(
   }
   const cause = open.cause ?? 'it was interrupted';
   const steps = toResolvedSteps(open);
-  if (open.begun.length < steps.length) return undoTransaction(open, cause, context);
+  // Only what nothing has failed in can be finished in place of being undone.
+  const onRefused =
+    open.transaction.kind === 'Release' && open.cause === null
+      ? (why: string) => finishRelease(open, why, context)
+      : null;
+  if (open.begun.length < steps.length) return undoTransaction(open, cause, context, onRefused);
 
   const touched = toTouchedDevices(open.transaction, steps);
   const now = await observeTouched(open, touched, context);
@@ -60,7 +66,7 @@ async function recoverTransaction(
     now.devices.length === touched.length &&
     now.devices.every(({ device, observed }) => device.planned !== null && isIn(device.planned, observed)) &&
     (await verifyTransaction(open, context)) === null;
-  return complete ? commitTransaction(open, context) : undoTransaction(open, cause, context);
+  return complete ? commitTransaction(open, context) : undoTransaction(open, cause, context, onRefused);
 }
 
 /** Whether the process is still there after the grace: one whose agent died needs a moment to notice and end. */

@@ -15,11 +15,15 @@ import { observeDevice } from '../host/observe-device.ts';
 import type { ApplyContext, ApplyOutcome } from './apply-context.ts';
 import { recordStuck, runStep } from './run-step.ts';
 
-/** Undoes the steps of `open` that were begun; `cause` is what people are told. */
+/**
+ * Undoes the steps of `open` that were begun; `cause` is what people are told. `onRefused` decides, where given, what becomes of a
+ * release that must not be undone since the host has come to use its group; else it is quarantined.
+ */
 export async function undoTransaction(
   open: OpenTransaction,
   cause: string,
   context: ApplyContext,
+  onRefused: ((why: string) => Promise<ApplyOutcome>) | null = null,
 ): Promise<ApplyOutcome> {
   const touched = toTouchedDevices(open.transaction, open.begun).toReversed();
   if (touched.length === 0) return rolledBack(open, cause, context);
@@ -36,7 +40,8 @@ export async function undoTransaction(
   const steps = now.devices.flatMap(({ device, observed }) => stepsTowards(device.initial, observed));
   if (takesFromHost(open, steps)) {
     const check = await context.preflight(open.transaction);
-    if (!check.ok) return quarantined(open, `${cause}; not undone: ${check.message}`, context);
+    const why = check.ok ? null : `${cause}; not undone: ${check.message}`;
+    if (why !== null) return onRefused === null ? quarantined(open, why, context) : onRefused(why);
   }
   for (const [index, step] of steps.entries()) {
     const place = { id: open.id, key: open.transaction.key, index, direction: 'Back' as const };
@@ -125,8 +130,8 @@ function rolledBack(open: OpenTransaction, cause: string, context: ApplyContext)
   return endTransaction({ type: 'RolledBack', id: open.id, cause }, { outcome: 'RolledBack', cause }, context);
 }
 
-// Tried again and again, it stays as it is: only a change is worth a record.
-async function quarantined(open: OpenTransaction, why: string, context: ApplyContext): Promise<ApplyOutcome> {
+/** Parks a transaction. Tried again and again, it stays as it is: only a change is worth a record. */
+export async function quarantined(open: OpenTransaction, why: string, context: ApplyContext): Promise<ApplyOutcome> {
   const outcome: ApplyOutcome = { outcome: 'Quarantined', why };
   const known = context.journal.open().find((one) => one.id === open.id)?.quarantined;
   return known === why ? outcome : endTransaction({ type: 'Quarantined', id: open.id, why }, outcome, context);

@@ -48,11 +48,16 @@ export function checkTransaction(transaction: Transaction, input: CheckInput): T
   if (!held.ok) return held;
   const context = toRefusalContext(input);
   const members = new Map(transaction.members.map((member) => [member.identity.address, member]));
-  for (const device of reachedDevices(transaction, input)) {
+  const reached = reachedDevices(transaction, input);
+  const takes = reached.some((device) => {
+    const member = members.get(device.address);
+    return member !== undefined && isTaken(device, member, transaction, input);
+  });
+  for (const device of reached) {
     const member = members.get(device.address);
     const refusal =
       member === undefined
-        ? checkBystander(device, transaction, input, context)
+        ? checkBystander(device, transaction, takes, input, context)
         : isTaken(device, member, transaction, input)
           ? checkMember(device, member, transaction, context)
           : null;
@@ -106,9 +111,11 @@ function isTaken(device: Device, member: TransactionMember, transaction: Transac
   }
 }
 
+/** `takes`: some member is taken from the host. A release that only gives back is what a use that has come up beside it calls for. */
 function checkBystander(
   device: Device,
   transaction: Transaction,
+  takes: boolean,
   input: CheckInput,
   context: RefusalContext,
 ): Refusal | null {
@@ -116,7 +123,8 @@ function checkBystander(
     const use = isHeldOnVfio(device, input) ? null : criticalFinding(device, context);
     return use === null ? null : { code: use.code, message: `virtual function ${device.address}: ${use.message}` };
   }
-  if (transaction.kind !== 'Bind' && transaction.kind !== 'ChangeDriver') return null;
+  const { kind } = transaction;
+  if (kind !== 'Bind' && kind !== 'ChangeDriver' && !(kind === 'Release' && takes)) return null;
   if (ownEntry(input.ledger, input.inventory, device) !== null && isOnVfio(input.catalog, device)) return null;
   const critical = criticalFinding(device, context);
   const allowed = critical !== null && transaction.members.some((member) => member.allow.includes(critical.code));

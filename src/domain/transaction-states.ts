@@ -80,6 +80,28 @@ export function describeForeign(device: TouchedDevice, observed: ObservedDevice)
   return null;
 }
 
+/** Those of a release's own `steps` that the device still needs, as the kernel shows it; the others have been done. */
+export function releaseStepsLeft(steps: readonly Step[], observed: ObservedDevice): readonly Step[] {
+  let { driver, override } = observed;
+  return steps.filter((step) => {
+    if (!('address' in step) || step.address !== observed.address) return false;
+    switch (step.kind) {
+      case 'SetOverride': {
+        const to = step.driver?.name ?? null;
+        if (to === override) return false;
+        override = to;
+        return true;
+      }
+      case 'Unbind':
+        if (driver !== step.driver) return false;
+        driver = null;
+        return true;
+      default:
+        return step.kind === 'Probe' && driver === null;
+    }
+  });
+}
+
 /**
  * The steps from `observed` to `goal`, empty when it is reached. The override comes first: with it set, the kernel lets no other
  * driver bind, and once it is right nobody else can take the device between unbind and bind.

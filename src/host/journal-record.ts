@@ -7,7 +7,7 @@ import type { Step, Transaction } from '../domain/step.ts';
 import type { ProcessIdentity } from '../runtime/ports.ts';
 import type { OpenTransaction } from './journal-fold.ts';
 
-/** Forward steps are the plan's, backward ones undo them. */
+/** Forward steps are the plan's, by number; backward ones end a transaction that was interrupted or failed, mostly by undoing it. */
 export type StepDirection = 'Forward' | 'Back';
 
 /** Everything a journal can say. `id` names a transaction. */

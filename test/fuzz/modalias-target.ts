@@ -63,24 +63,32 @@ function tokensOf(pattern: string): readonly Token[] {
   return tokens;
 }
 
-/** Walks the text with every place of the pattern that may be next. */
+/** Walks the text with every place of the pattern that may be next: `places[n]` is 1 where the n-th token may. */
 function matches(tokens: readonly Token[], text: string): boolean {
-  let places = withStarsPassed([0], tokens);
-  for (let at = 0; at < text.length && places.length > 0; at += 1) {
+  let places = new Uint8Array(tokens.length + 1);
+  let next = new Uint8Array(tokens.length + 1);
+  places[0] = 1;
+  passStars(places, tokens);
+  for (let at = 0; at < text.length; at += 1) {
     const unit = text[at] ?? '';
-    const next = places.flatMap((place) => {
+    next.fill(0);
+    let some = false;
+    for (let place = 0; place < tokens.length; place += 1) {
       const token = tokens[place];
-      if (token === undefined) return [];
-      if (token === '*') return [place];
-      return token(unit) ? [place + 1] : [];
-    });
-    places = withStarsPassed(next, tokens);
+      if (places[place] !== 1 || token === undefined) continue;
+      if (token === '*') next[place] = 1;
+      else if (token(unit)) next[place + 1] = 1;
+      else continue;
+      some = true;
+    }
+    if (!some) return false;
+    passStars(next, tokens);
+    [places, next] = [next, places];
   }
-  return places.includes(tokens.length);
+  return places[tokens.length] === 1;
 }
 
-function withStarsPassed(places: readonly number[], tokens: readonly Token[]): readonly number[] {
-  const all = new Set(places);
-  for (const place of all) if (tokens[place] === '*') all.add(place + 1);
-  return [...all];
+function passStars(places: Uint8Array, tokens: readonly Token[]): void {
+  for (let place = 0; place < tokens.length; place += 1)
+    if (places[place] === 1 && tokens[place] === '*') places[place + 1] = 1;
 }

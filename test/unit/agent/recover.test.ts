@@ -4,9 +4,9 @@ import { applyTransaction } from '../../../src/agent/apply-transaction.ts';
 import { recover } from '../../../src/agent/recover.ts';
 import type { Transaction } from '../../../src/domain/step.ts';
 import { labAddresses } from '../../../src/simulation/nodes/lab-node.ts';
-import { identified, type ApplyMachine } from '../../support/apply-machine.ts';
+import { identified, type ApplyMachine, type Life } from '../../support/apply-machine.ts';
 import { apply, bind, newMachine, stateOf } from '../../support/apply-transactions.ts';
-import { aMember, aTransaction } from '../../support/transactions.ts';
+import { aMember, aTransaction, releaseSteps } from '../../support/transactions.ts';
 
 const { nic, hot, pair0, pair1 } = labAddresses;
 
@@ -193,5 +193,74 @@ describe('recovering', () => {
       cause: expect.stringContaining('does not appear') as string,
     });
     expect(machine.kernel.control.snapshot()).toEqual(initial);
+  });
+
+  it.each(['before', 'after'] as const)(
+    'finishes a release that must not be undone, killed %s any call',
+    async (when) => {
+      const steps = [...releaseSteps(pair0, 'vfio-pci', 'e1000e'), ...releaseSteps(pair1, 'vfio-pci', 'e1000e')];
+      const ends = new Set<string>();
+      let forward = 0;
+      for (let at = 1, isCut = true; isCut; at += 1) {
+        const machine = await newMachine();
+        const life = await machine.startLife();
+        await apply(machine, life, bind(machine, [pair0, pair1], 'vfio_pci'));
+        await life.journal.close();
+        const both = identified(machine, aTransaction('Release', [aMember(pair0), aMember(pair1)], steps, 'group:1'));
+        const killed = await machine.startLife({ cut: { at, when } });
+        await machine.finish(Promise.race([applyTransaction(both, killed.context), killed.cut]));
+        isCut = killed.isCut();
+
+        const next = await machine.startLife({
+          preflight: () => ({ ok: false, code: 'GroupHasCritical', message: 'a disk beside it is mounted' }),
+        });
+        const outcome = (await machine.finish(recover(next.context))).get('group:1')?.outcome ?? 'Over';
+        const [first, second] = [stateOf(machine, pair0), stateOf(machine, pair1)];
+        // As it was, or as planned; from the host nothing is taken.
+        expect(first).toBe(second);
+        expect(next.events.filter(({ step }) => step.kind === 'Unbind' && step.driver === 'e1000e')).toEqual([]);
+        if (outcome === 'Applied') expect(first).toBe('e1000e -');
+        if (outcome === 'RolledBack') expect(first).toBe('vfio-pci vfio-pci');
+        expect(next.journal.open()).toEqual([]);
+        expect(next.journal.ledger().entries.size).toBe(first === 'e1000e -' ? 0 : 2);
+        if (outcome === 'Applied' && next.events.length > 0) forward += 1;
+        ends.add(outcome);
+      }
+      expect(ends).toEqual(new Set(['Over', 'RolledBack', 'Applied']));
+      expect(forward).toBeGreaterThan(3);
+    },
+  );
+
+  it('parks a release that can neither be undone nor finished, and says why', async () => {
+    const machine = await newMachine();
+    const life = await machine.startLife();
+    await apply(machine, life, bind(machine, [pair0, pair1], 'vfio_pci'));
+    await life.journal.close();
+    const steps = [...releaseSteps(pair0, 'vfio-pci', 'e1000e'), ...releaseSteps(pair1, 'vfio-pci', 'e1000e')];
+    const both = identified(machine, aTransaction('Release', [aMember(pair0), aMember(pair1)], steps, 'group:1'));
+    const stopping: Life = await machine.startLife({
+      faults: {
+        beforeWrite: (path) => {
+          if (path.endsWith(`${pair1}/driver_override`)) stopping.stop();
+          return null;
+        },
+      },
+    });
+    await machine.finish(applyTransaction(both, stopping.context));
+    await stopping.journal.close();
+    machine.kernel.control.failProbe(pair1, { errno: 'EIO' }, 'e1000e');
+    const refusing = {
+      preflight: () => ({ ok: false, code: 'RootStorage', message: 'a disk beside it is mounted' }) as const,
+    };
+    const next = await machine.startLife(refusing);
+    expect((await machine.finish(recover(next.context))).get('group:1')).toMatchObject({
+      outcome: 'Quarantined',
+      why: expect.stringMatching(/a disk beside it is mounted; finishing it failed: .*EIO/s) as string,
+    });
+    expect(stateOf(machine, pair0)).toBe('e1000e -');
+    // What has failed is not finished a second time: it waits until it may be undone.
+    const written = next.events.length;
+    await machine.finish(recover(next.context));
+    expect(next.events).toHaveLength(written);
   });
 });

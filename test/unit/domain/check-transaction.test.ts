@@ -103,6 +103,17 @@ test('a release looks at its device only where the host has it again', () => {
   expect(check(input, { findings, inventory: anInventory([nic]) })).toBe('NetworkInUse: it is so');
 });
 
+test('a release takes nothing back beside what the host has come to use, and gives back what it can', () => {
+  const bound = onVfio(nic);
+  const disk = aDevice({ address: '0000:01:00.1', device: '10d4', iommuGroup: 1 });
+  const input = aPlanInput({ devices: [bound, disk], ledger: aLedger([anEntry(bound)]) });
+  const findings = finding(disk, 'RootStorage');
+  expect(check(input, { findings })).toBe('ok');
+  expect(check(input, { findings, inventory: anInventory([nic, disk]) })).toBe(
+    'GroupHasCritical: member 0000:01:00.1: RootStorage: it is so',
+  );
+});
+
 describe('virtual functions', () => {
   const vf = onVfio(aDevice({ address: '0000:01:10.0', physicalFunction: nic.address, iommuGroup: 9 }));
   const pf = { ...nic, totalVirtualFunctions: 7, guarded: { driverOverride: null, autoprobe: true } };
