@@ -15,7 +15,7 @@ interface Claim {
   readonly id: string;
   /** Milliseconds since its Allocate; null: longer than we remember. */
   readonly age: number | null;
-  /** `namespace/name`; null: no pod shows it yet. */
+  /** `namespace/name`; null: no pod shows it now. */
   readonly pod: string | null;
 }
 
@@ -73,8 +73,11 @@ export class GroupSafety {
     const claims = this.#claims(group);
     if (claims.some((claim) => claim.id === device.id && claim.resource === resource)) return null;
     const [settled] = claims.filter((claim) => claim.age === null || claim.age >= provisionalPeriod);
-    if (settled !== undefined) return `IOMMU group ${group} is taken: ${describe(settled)}`;
-    return this.#heldBy(group);
+    if (settled === undefined) return this.#heldBy(group);
+    // No age: reports are written when they change, and this one is to say the same at every look.
+    return settled.pod === null
+      ? `IOMMU group ${group} is taken: ${settled.id} was allocated, and no pod shows it now`
+      : `IOMMU group ${group} is taken by pod ${settled.pod}, which has ${settled.id}`;
   }
 
   /** Why an Allocate for a device has to fail; null: it may pass. */

@@ -54,6 +54,18 @@ describe('a group whose functions lie in two resources', () => {
     expect(second?.devices).toMatchObject([{ id: audio.id, healthy: true, unhealthyBecause: null }]);
   });
 
+  it('is told of in the same words for as long as nothing changes, first without the pod', async () => {
+    const why = (): string | null | undefined => node.agent.allocator.told(pools)[0]?.devices[1]?.unhealthyBecause;
+    await admit('vm', { [audios]: 1 });
+    await node.pass(5_200);
+    expect(why()).toBe(`IOMMU group 12 is taken: ${audio.id} was allocated, and no pod shows it now`);
+    await node.look();
+    expect(why()).toBe(`IOMMU group 12 is taken by pod default/vm, which has ${audio.id}`);
+    await node.pass(60_000);
+    await node.look();
+    expect(why()).toBe(`IOMMU group 12 is taken by pod default/vm, which has ${audio.id}`);
+  });
+
   it('goes to a pod that comes right after the one before has ended', async () => {
     await admit('vm', { [audios]: 1 });
     await start('vm');
