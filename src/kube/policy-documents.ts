@@ -1,5 +1,5 @@
 // Policy files: YAML text to policies, held to the CRD's own schema and its own CEL rules. Everything that is wrong is told
-// at once, with file, line, the field path that the API server would give, and a sentence. A file is good as a whole or not at all.
+// at once (of one file up to a hundred problems), with file, line, the field path that the API server would give, and a sentence. A file is good as a whole or not at all.
 import type { VfioPolicy } from '../api/generated/types.ts';
 import { apiVersion, policyKind } from '../api/constants.ts';
 import { parsePolicy } from '../domain/parse-policy.ts';
@@ -36,8 +36,19 @@ export interface PolicyFile {
   readonly problems: readonly DocumentProblem[];
 }
 
+/** Problems of one file that are told; a file that is no policy at all can have one for every character. */
+const maxProblems = 100;
+
 /** Reads a file's text. `file` is the name to report. A file without documents holds no policies, and that is no problem. */
 export function parsePolicyFile(text: string, file: string): PolicyFile {
+  const { documents, problems } = parseWhole(text, file);
+  const further = problems.length - maxProblems;
+  if (further <= 0) return { documents, problems };
+  const last = { file, line: 0, path: '', message: `has ${further} more problems` };
+  return { documents, problems: [...problems.slice(0, maxProblems), last] };
+}
+
+function parseWhole(text: string, file: string): PolicyFile {
   const yaml = readYamlDocuments(text);
   if ('problems' in yaml) return { documents: [], problems: yaml.problems.map((it) => ({ file, path: '', ...it })) };
   const documents: PolicyDocument[] = [];
@@ -45,7 +56,7 @@ export function parsePolicyFile(text: string, file: string): PolicyFile {
   for (const document of yaml.documents) {
     const read = readPolicyDocument(document.value, file, document.line);
     if ('document' in read) documents.push(read);
-    else problems.push(...read.map((problem) => toDocumentProblem(problem, document, file)));
+    else for (const one of read) problems.push(toDocumentProblem(one, document, file));
   }
   const { kept, duplicates } = separateDuplicates(documents);
   problems.push(...duplicates);

@@ -15,8 +15,8 @@ export interface ReadPolicyFile extends PolicyFile {
 /** All policy files of a directory, by name, or why the directory could not be read. */
 export type ReadPolicyFiles = { readonly files: ReadonlyMap<string, ReadPolicyFile> } | { readonly failure: string };
 
-/** Longest file that is read, in bytes. */
-const maxPolicyFileBytes = 1024 * 1024;
+/** Longest file that is read, in bytes: text made to be slow to parse keeps the agent busy for about three seconds per MiB. */
+export const maxPolicyFileBytes = 256 * 1024;
 const maxFiles = 512;
 
 /**

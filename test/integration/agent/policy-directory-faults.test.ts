@@ -125,7 +125,7 @@ describe('a directory with bad policy files', () => {
   });
 
   it('refuses a file that is too long', async () => {
-    home.put('a.yaml', `${policyText('one')}# ${'x'.repeat(1024 * 1024)}\n`);
+    home.put('a.yaml', `${policyText('one')}# ${'x'.repeat(256 * 1024)}\n`);
     expect((await home.open()).current.problems).toMatchObject([{ message: expect.stringContaining('longer than') }]);
   });
 

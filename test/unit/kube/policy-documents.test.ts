@@ -97,6 +97,13 @@ spec:
     expect(problem?.message).toContain(sentence);
   });
 
+  it.each([']', '---\nx: 1\n'])('tells a hundred problems of a file with many, and counts the rest: %j', (piece) => {
+    const { documents, problems } = parsePolicyFile(piece.repeat(500), 'odd.yaml');
+    expect(documents).toEqual([]);
+    expect(problems).toHaveLength(101);
+    expect(problems.at(-1)).toEqual({ file: 'odd.yaml', line: 0, path: '', message: 'has 400 more problems' });
+  });
+
   it('is not blown up by aliases', () => {
     const bomb = Array.from({ length: 12 }, (_, depth) => {
       const before = depth === 0 ? '"x"' : `*a${depth - 1}`;
