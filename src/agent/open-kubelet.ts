@@ -35,8 +35,8 @@ export interface OpenKubeletParts {
   readonly ledger: () => Ledger;
   /** Something was allocated, or kubelet took a resource up or lost it. */
   readonly onChange: (reason: string) => void;
-  /** Who has a device's group or cdev open, from the last look at the host; null: nobody was seen. */
-  readonly processHolding: (addresses: readonly string[]) => string | null;
+  /** Who has a group or the cdev of a member open, from the last look at the host; null: nobody was seen. */
+  readonly processHolding: (group: number) => string | null;
 }
 
 const prefix = 'vfio-operator';
@@ -57,7 +57,7 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
       readPods,
       lookAgain: () => parts.onChange('a pod wants a group that may be free'),
       verify: createVerifyDevice(files, paths, parts.ledger),
-      findGroupUser: (device) => parts.processHolding(device.functions.map((fn) => fn.address)),
+      findGroupUser: parts.processHolding,
     },
     {
       hostRoot: paths.root,

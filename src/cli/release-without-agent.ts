@@ -6,6 +6,7 @@ import { noKubelet } from '../agent/kubelet-side.ts';
 import { openKubelet } from '../agent/open-kubelet.ts';
 import { createPreflight } from '../agent/preflight.ts';
 import { createReconciler } from '../agent/reconcile.ts';
+import { rememberHolders, type SeenHolders } from '../agent/seen-holders.ts';
 import type { NodeIdentity } from '../domain/plan-input.ts';
 import type { PolicySet } from '../domain/policy.ts';
 import { acquireHostLock, type ControlAnswer, type HostLock } from '../host/host-lock.ts';
@@ -78,7 +79,7 @@ async function release(address: string, options: ReleaseOptions, held: Held, par
   const { set, machine, paths, lock, journal } = held;
   const name = options.nodeName ?? options.machineName;
   const node: NodeIdentity = held.node ?? { name, labels: options.labelsOf(name) };
-  const observer = createHostObserver({
+  const looking = createHostObserver({
     files,
     paths,
     worker,
@@ -87,7 +88,8 @@ async function release(address: string, options: ReleaseOptions, held: Held, par
     readDeadline,
     proofs: parts.proofs,
   });
-  const kubelet = await openUse(options, held, parts);
+  const { observer, processHolding } = rememberHolders(looking);
+  const kubelet = await openUse(options, held, parts, processHolding);
   const policies = (): PolicySet => set;
   const apply: ApplyContext = {
     host: {
@@ -131,7 +133,12 @@ async function release(address: string, options: ReleaseOptions, held: Held, par
 }
 
 /** What pods hold, and what was just allocated to one; nothing is offered to kubelet. */
-async function openUse(options: ReleaseOptions, held: Held, parts: CliParts): Promise<KubeletSide> {
+async function openUse(
+  options: ReleaseOptions,
+  held: Held,
+  parts: CliParts,
+  processHolding: SeenHolders['processHolding'],
+): Promise<KubeletSide> {
   if (options.kubelet === 'none') return noKubelet;
   const side = await openKubelet({
     files: parts.files,
@@ -149,7 +156,7 @@ async function openUse(options: ReleaseOptions, held: Held, parts: CliParts): Pr
     registration: 'legacy',
     ledger: () => held.journal.ledger(),
     onChange: () => undefined,
-    processHolding: () => null,
+    processHolding,
   });
   return {
     resources: [],

@@ -57,13 +57,18 @@ export class GroupSafety {
    */
   async free(): Promise<void> {
     for (const group of this.#store.heldGroups()) {
-      if (this.isLetGo(group) && this.#user(group) === null) await this.#store.free(group);
+      if (this.isLetGo(group) && this.#findGroupUser(group) === null) await this.#store.free(group);
     }
   }
 
-  /** Whether no pod has any device of the group, nor was any just allocated. */
+  /**
+   * Whether no pod has any device of the group, nor was any just allocated. Where nothing of the group is offered, as before the first pass
+   * of an agent, it is not known which devices those are: its owner has them for as long as it has anything.
+   */
   isLetGo(group: number): boolean {
-    return this.#claims(group).length === 0;
+    const unknown = !this.#groups.has(group);
+    const owner = this.#store.holder(group);
+    return this.#claims(group).length === 0 && !(unknown && this.#pods.some((one) => podName(one) === owner));
   }
 
   /** Why a device is not to be offered now; null: it is. One that somebody has stays as it is. */
@@ -119,7 +124,7 @@ export class GroupSafety {
     if (still !== undefined) {
       return `IOMMU group ${group} of ${device.id} belongs to pod ${owner}, which has ${still.id} of it and started first`;
     }
-    const user = owner === null && others.length === 0 ? null : this.#findGroupUser(device);
+    const user = owner === null && others.length === 0 ? null : this.#findGroupUser(group);
     if (user !== null) return `IOMMU group ${group} of ${device.id} is open for another pod: ${user}`;
     await this.#store.hold(group, pod);
     return null;
@@ -149,13 +154,8 @@ export class GroupSafety {
   #heldBy(group: number): string | null {
     const owner = this.#store.holder(group);
     if (owner === null) return null;
-    const user = this.#user(group);
+    const user = this.#findGroupUser(group);
     return `IOMMU group ${group} belongs to pod ${owner}${user === null ? '' : ` and is open still: ${user}`}`;
-  }
-
-  #user(group: number): string | null {
-    const [member] = this.#groups.get(group) ?? [];
-    return member === undefined ? null : this.#findGroupUser(member.device);
   }
 }
 

@@ -104,6 +104,6 @@ export type VerifyDevice = (fn: AdvertisedFunction, device: AdvertisedDevice) =>
 
 /**
  * Who has an IOMMU group's node, or the cdev of one of its members, open: e.g. `process qemu-system-x86 (4711) has /dev/vfio/12
- * open`. null: nobody. What cannot be seen counts as open and is said so.
+ * open`. null: nobody. What cannot be seen counts as open and is said so. Groups of which nothing is offered are asked for too.
  */
-export type FindGroupUser = (device: AdvertisedDevice) => string | null;
+export type FindGroupUser = (group: number) => string | null;

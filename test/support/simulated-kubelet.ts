@@ -61,7 +61,7 @@ export async function createSimulatedKubelet({ way = 'Register' }: SimulatedKube
         lookAgain: () =>
           void clock.after(lookTime, () => void readPods().then((seen) => allocator.observeAfterLook(seen))),
         verify: (fn: AdvertisedFunction) => differences.get(fn.address) ?? null,
-        findGroupUser: (device: AdvertisedDevice) => users.get(device.iommuGroup ?? -1) ?? null,
+        findGroupUser: (group: number) => users.get(group) ?? null,
       },
       {
         hostRoot: '',

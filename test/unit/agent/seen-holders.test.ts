@@ -4,10 +4,14 @@ import type { Holder } from '../../../src/domain/ledger.ts';
 import type { HostObservation, HostObserver } from '../../../src/host/observe-host.ts';
 import { emptyLedger } from '../../../src/domain/ledger.ts';
 import { buildAliasTable } from '../../../src/domain/alias-table.ts';
-import { aCatalog, anInventory } from '../../support/builders.ts';
+import { aCatalog, aDevice, anInventory } from '../../support/builders.ts';
 
 const nothing: HostObservation = {
-  inventory: anInventory([]),
+  inventory: anInventory([
+    aDevice({ address: '0000:3b:00.0', iommuGroup: 12 }),
+    aDevice({ address: '0000:3b:00.1', iommuGroup: 12 }),
+    aDevice({ address: '0000:5e:00.0', iommuGroup: 13 }),
+  ]),
   findings: [],
   holders: [],
   aliases: buildAliasTable([]),
@@ -29,7 +33,7 @@ const nothing: HostObservation = {
   unread: [],
 };
 
-it('tells who had a device open at the last look, as soon as that look is over', async () => {
+it('tells who had a group open at the last look, as soon as that look is over', async () => {
   const looks: (readonly Holder[])[] = [
     [
       { address: '0000:3b:00.0', code: 'HeldByPod', who: 'pod default/vm' },
@@ -41,10 +45,11 @@ it('tells who had a device open at the last look, as soon as that look is over',
   const inner: HostObserver = { sources: null, observe };
   const { observer, processHolding } = rememberHolders(inner);
   const look = (): Promise<HostObservation> => observer.observe({ policies: [], ledger: emptyLedger });
-  expect(processHolding(['0000:3b:00.1'])).toBeNull();
+  expect(processHolding(12)).toBeNull();
   await look();
-  expect(processHolding(['0000:3b:00.0', '0000:3b:00.1'])).toBe('process qemu (7) has /dev/vfio/12 open');
-  expect(processHolding(['0000:3b:00.0'])).toBeNull();
+  expect(processHolding(12)).toBe('process qemu (7) has /dev/vfio/12 open');
+  expect(processHolding(13)).toBeNull();
+  expect(processHolding(14)).toBeNull();
   await look();
-  expect(processHolding(['0000:3b:00.1'])).toBeNull();
+  expect(processHolding(12)).toBeNull();
 });

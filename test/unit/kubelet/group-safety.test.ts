@@ -124,6 +124,47 @@ describe('a group whose functions lie in two resources', () => {
     expect(node.health(gpus)[gpu.id]).toBe('Unhealthy');
   });
 
+  describe('the agent starts anew, and looks before it offers anything, after a kubelet that knew no pods for a while', () => {
+    const newKubelet = () => node.agent.allocator.observeAfterLook({ holders: [], begun: node.clock.monotonic() });
+
+    beforeEach(async () => {
+      await admit('vm', { [audios]: 1 });
+      await start('vm');
+      await node.pass(6_000);
+      node.users.set(12, 'process qemu (7) has /dev/vfio/12 open');
+      await node.look();
+      await newKubelet();
+      await node.look();
+      expect(node.agent.store.holder(12)).toBe('default/vm');
+      await node.restartAgent();
+    });
+
+    it('stays with its pod, also when kubelet then starts once more', async () => {
+      node.users.clear();
+      await node.look();
+      expect(node.agent.store.holder(12)).toBe('default/vm');
+      await node.offer(...pools);
+      node.users.set(12, 'process qemu (7) has /dev/vfio/12 open');
+      await newKubelet();
+      await node.pass(200);
+      expect(node.health(gpus)[gpu.id]).toBe('Unhealthy');
+    });
+
+    it('stays with its pod when kubelet knows no pods at that moment', async () => {
+      await newKubelet();
+      expect(node.agent.store.holder(12)).toBe('default/vm');
+    });
+
+    it('is let go of when the pod is gone, although nothing of it is offered any more', async () => {
+      await end('vm');
+      await node.look();
+      expect(node.agent.store.holder(12)).toBe('default/vm');
+      node.users.clear();
+      await node.look();
+      expect(node.agent.store.holder(12)).toBeNull();
+    });
+  });
+
   it('belongs to the first pod that starts when two raced', async () => {
     await takeOther();
     await admit('one', { [gpus]: 1 });
