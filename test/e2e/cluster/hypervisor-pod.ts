@@ -14,6 +14,8 @@ export interface HypervisorPod {
   readonly memoryMebibytes: number;
   /** The container's memory limit, MiB; none unless given. */
   readonly memoryLimitMebibytes?: number;
+  /** Take the device by its cdev and /dev/iommu; otherwise by its group. */
+  readonly iommufd?: boolean;
   /** Boot this; otherwise the machine is made and stays paused before its first instruction. */
   readonly linux?: SmallLinux;
 }
@@ -63,18 +65,19 @@ export function hypervisorPod(pod: HypervisorPod): KubernetesObject {
 const CLOCK = '-icount shift=5,sleep=off';
 
 /** QMP comes from a FIFO that stays open; the shell's own environment lacks variables with hyphens. */
-function startScript({ memoryMebibytes, linux }: HypervisorPod): string {
+function startScript({ memoryMebibytes, iommufd = false, linux }: HypervisorPod): string {
   const boot =
     linux === undefined
       ? '-S'
       : `${CLOCK} -no-reboot -serial file:/dev/stderr -kernel ${linux.kernel} -initrd ${linux.initramfs} -append '${linux.commandLine}'`;
+  const [object, by] = iommufd ? ['-object iommufd,id=iommufd0 ', ',iommufd=iommufd0'] : ['', ''];
   return [
     "tr '\\0' '\\n' < /proc/1/environ | grep ^PCI_RESOURCE_",
     "address=$(tr '\\0' '\\n' < /proc/1/environ | sed -n 's/^PCI_RESOURCE_[^=]*=//p')",
     'mkfifo /tmp/qmp && exec 3<>/tmp/qmp',
     `printf '%s\\n' '{"execute":"qmp_capabilities"}' '{"execute":"query-pci","id":"pci"}' >&3`,
     `exec qemu-system-x86_64 -machine q35,accel=tcg -cpu max -m ${memoryMebibytes}M -nodefaults -no-user-config -display none ${boot} \\`,
-    '  -device "vfio-pci,host=$address,id=dut,rombar=0" -qmp stdio <&3',
+    `  ${object}-device "vfio-pci,host=$address,id=dut,rombar=0${by}" -qmp stdio <&3`,
   ].join('\n');
 }
 

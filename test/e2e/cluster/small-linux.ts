@@ -1,4 +1,4 @@
-// A Linux for a virtual machine inside a pod: the lab's kernel, and an initramfs that binds the NIC it finds with the kernel's own e1000e
+// A Linux for a virtual machine inside a pod: the lab's kernel, and an initramfs that binds the NIC it finds with the kernel's own
 // driver, says on the console what it is, and restarts. As little as that, since it runs in an emulation within an emulation.
 
 import { createHash } from 'node:crypto';
@@ -34,7 +34,7 @@ bb=/bin/busybox
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sysfs /sys
 echo "inside: init"
-$bb insmod /e1000e.ko
+$bb insmod /driver.ko
 for path in /sys/class/net/*; do
   [ -e $path/device/driver ] || continue
   name=\${path##*/}
@@ -66,15 +66,18 @@ const COMMAND_LINE =
   'console=ttyS0 quiet panic=-1 reboot=t acpi=off mitigations=off nokaslr tsc=reliable no_timer_check nowatchdog audit=0 apparmor=0 ' +
   'cryptomgr.notests random.trust_cpu=on init_on_alloc=0';
 
+/** A driver of Intel's NICs, of those that need no other module. */
+export type NicDriver = 'e1000e' | 'igbvf';
+
 /** Finds it in the cache, or packs it first. */
-export async function smallLinux(): Promise<SmallLinux> {
+export async function smallLinux(driver: NicDriver): Promise<SmallLinux> {
   const tools = await labTools();
   const kernel = await labKernel(tools, '6.12');
   const hash = createHash('sha256').update(tools.qemuVersion);
   hash.update(readFileSync(fileURLToPath(import.meta.url)));
-  const driver = 'kernel/drivers/net/ethernet/intel/e1000e/e1000e.ko';
+  const module = `kernel/drivers/net/ethernet/intel/${driver}/${driver}.ko`;
   const entry = await cacheEntry(
-    `initramfs/small-${kernel.version}-${hash.digest('hex').slice(0, 16)}`,
+    `initramfs/small-${driver}-${kernel.version}-${hash.digest('hex').slice(0, 16)}`,
     async (staging) => {
       const archive = cpioArchive([
         ...['bin', 'proc', 'sys', 'dev'].map((path) => ({ kind: 'directory', path }) as const),
@@ -86,8 +89,8 @@ export async function smallLinux(): Promise<SmallLinux> {
         },
         {
           kind: 'file',
-          path: 'e1000e.ko',
-          content: readFileSync(join(kernel.directory, 'usr/lib/modules', kernel.release, driver)),
+          path: 'driver.ko',
+          content: readFileSync(join(kernel.directory, 'usr/lib/modules', kernel.release, module)),
         },
         { kind: 'file', path: 'init', content: Buffer.from(INIT), executable: true },
       ]);
