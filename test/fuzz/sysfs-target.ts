@@ -100,8 +100,9 @@ export const sysfsTarget = fuzzTarget(
     const taken = decisions.filter(({ kind }) => kind === 'Bind' || kind === 'Bound');
     for (const { address } of taken) {
       mustHold(address !== bridge || inventory.devices.get(bridge)?.isBridge === false, 'no bridge is taken');
+      // An attribute is a C string: what follows a NUL is not shown.
       const shown = (name: string): string =>
-        files.readText(`/sys/bus/pci/devices/${address}/${name}`).trim().toLowerCase();
+        (files.readText(`/sys/bus/pci/devices/${address}/${name}`).split('\0')[0] ?? '').trim().toLowerCase();
       mustHold(
         Number(shown('vendor')) === 0x8086 && Number(shown('device')) === 0x10d3,
         `${address} shows the ids asked for`,

@@ -133,4 +133,28 @@ export const networkUses: readonly CriticalUse[] = [
     proof: /process ib_write_bw \(4711\) has \/dev\/infiniband\/uverbs0 open/,
     sources: ['/proc/4711/fd', '/sys/dev/char', init],
   },
+  {
+    name: 'RDMA in software open, over a NIC without addresses',
+    make(host) {
+      const verbs = '/sys/devices/virtual/infiniband_verbs/uverbs0';
+      const rxe = '/sys/devices/virtual/infiniband/rxe0';
+      addNic(host);
+      host.files.put(`${verbs}/ibdev`, { file: 'rxe0\n' });
+      host.files.put(`${rxe}/parent`, { file: 'eth1\n' });
+      host.files.put('/sys/class/infiniband/rxe0', { link: rxe });
+      host.charNode('231:192', verbs);
+      host.process(4711, 'ib_write_bw');
+      host.open(4711, '/dev/infiniband/uverbs0', 'char', '231:192');
+    },
+    code: 'NetworkInUse',
+    proof: /process ib_write_bw \(4711\) has \/dev\/infiniband\/uverbs0 open/,
+    sources: [
+      '/proc/4711/fd',
+      '/sys/dev/char',
+      '/sys/devices/virtual/infiniband_verbs/uverbs0/ibdev',
+      '/sys/class/infiniband/rxe0/parent',
+      '/sys/class/net',
+      init,
+    ],
+  },
 ];

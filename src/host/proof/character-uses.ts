@@ -3,6 +3,7 @@
 // other node (VFIO cdev, sound, input, serial, uio) makes its process a holder.
 import type { RefusalCode } from '../../domain/codes.ts';
 import { isAbsent, type Failure } from './evidence.ts';
+import { interfacesBelow, readNetInterfaces } from './net-interfaces.ts';
 import { nvmeControllersOf } from './nvme-subsystem.ts';
 import type { OpenFiles, OpenNode } from './open-files.ts';
 import { isInert, usedIn, wantedWhere, type ProofPass } from './proof-pass.ts';
@@ -52,13 +53,34 @@ function noteClass(pass: ProofPass, node: OpenNode): void {
   const controllers = nvmeControllersOf(pass, real.value, (source, why) =>
     pass.notes.blind(withDisks(pass), source, why),
   );
-  const addresses = [...usedIn(pass, real.value), ...controllers];
+  const addresses = [...usedIn(pass, real.value), ...controllers, ...cardsBelowRdma(pass, real.value)];
   if (addresses.length === 0) return;
   const code = real.value
     .split('/')
     .reduceRight<RefusalCode | null>((found, part) => found ?? codeOfClass[part] ?? null, null);
   if (code === null) pass.notes.hold(addresses, `${node.who} has ${node.path} open`);
   else pass.notes.refuse(addresses, code, `${node.who} has ${node.path} open (${pass.paths.process(node.pid)}/fd)`);
+}
+
+function cardsBelowRdma(pass: ProofPass, path: string): readonly string[] {
+  if (!/\/virtual\/infiniband_(verbs|mad)\//.test(path)) return [];
+  const name = pass.evidence.text(`${path}/ibdev`);
+  if ('value' in name) return cardsOfSoftwareRdma(pass, name.value.trim());
+  pass.notes.blind(withNetworks(pass), `${path}/ibdev`, `read: ${name.errno}`);
+  return [];
+}
+
+// RDMA in software (rxe, siw) is no child of a card: it tells the interface that it runs over (`parent`, drivers/infiniband/sw).
+function cardsOfSoftwareRdma(pass: ProofPass, name: string): readonly string[] {
+  const path = `${pass.paths.sysClass('infiniband')}/${name}/parent`;
+  const parent = pass.evidence.text(path);
+  if ('errno' in parent) {
+    pass.notes.blind(withNetworks(pass), path, `read: ${parent.errno}`);
+    return [];
+  }
+  const interfaces = readNetInterfaces(pass);
+  const below = interfacesBelow(interfaces, parent.value.trim());
+  return below.flatMap((one) => interfaces.byName.get(one)?.addresses ?? []);
 }
 
 // The proprietary driver makes its nodes outside the device model; its own table tells the minor number of each GPU.
@@ -90,6 +112,10 @@ function withDisks(pass: ProofPass): readonly string[] {
   return wantedWhere(pass, (device) => !isInert(device) && (device.classCode?.startsWith('01') ?? false));
 }
 
+function withNetworks(pass: ProofPass): readonly string[] {
+  return wantedWhere(pass, (device) => !isInert(device) && (device.classCode?.startsWith('02') ?? false));
+}
+
 // Display controllers, processing accelerators, co-processors, and whatever shows DRM, accel or RDMA nodes of its own.
 function withUsers(pass: ProofPass): readonly string[] {
   const byClass = wantedWhere(pass, (device) => !isInert(device) && /^(03|12|0b40|0207)/.test(device.classCode ?? ''));
@@ -100,7 +126,10 @@ function withUsers(pass: ProofPass): readonly string[] {
       ? []
       : entries.value.flatMap((entry) => {
           const real = pass.evidence.real(`${root}/${entry}`);
-          return 'value' in real ? usedIn(pass, real.value) : [];
+          if ('errno' in real) return [];
+          return real.value.includes('/virtual/infiniband/')
+            ? cardsOfSoftwareRdma(pass, entry)
+            : usedIn(pass, real.value);
         });
   });
   return [...new Set([...byClass, ...shown])];

@@ -226,6 +226,15 @@ const network: readonly LiveUse[] = [
     proof: /is up and (carries|has the address) 10\.99\.0\.2/,
   },
   {
+    device: 'rdma',
+    what: 'a process that has an RDMA device open, in software, over an interface without addresses',
+    make: `modprobe -a rdma_rxe ib_uverbs; rdma link add rxe0 type rxe netdev $(nic rdma)
+      until [ -c /dev/infiniband/uverbs0 ]; do sleep 0.1; done
+      background sh -c "exec sleep 100000 < /dev/infiniband/uverbs0"`,
+    code: 'NetworkInUse',
+    proof: /process sleep \(\d+\) has \/dev\/infiniband\/uverbs0 open/,
+  },
+  {
     device: 'pair0',
     what: 'a function of a card whose other function carries an address',
     make: 'n=$(nic pair1); ip addr add 10.98.0.2/24 dev $n; ip link set $n up',
@@ -301,8 +310,9 @@ export function useArguments(image: (name: string) => string): readonly string[]
   const device = (value: string): readonly string[] => ['-device', value];
   return [
     ...ports('a', 64, 8),
-    ...ports('b', 80, 5),
+    ...ports('b', 80, 6),
     ...cards.flatMap((name, at) => device(`e1000e,id=${name},bus=port-a-${at},mac=52:54:00:00:a0:0${at},romfile=`)),
+    ...device('e1000e,id=rdma,bus=port-b-5,mac=52:54:00:00:a0:0f,romfile='),
     ...['virtioblk', 'rawloop', 'export'].flatMap((name, at) => [
       ...drive(name),
       ...device(`virtio-blk-pci,id=${name},drive=drive-${name},bus=port-b-${at}`),

@@ -30,6 +30,7 @@ for name in kmod modprobe insmod rmmod lsmod depmod modinfo; do wrap "$name" bin
 [ -x /usr/sbin/mkfs.ext4 ] || wrap mkfs.ext4 sbin/mke2fs
 [ -x /usr/bin/lspci ] || wrap lspci usr/bin/lspci
 [ -x /usr/sbin/ip ] || [ -x /bin/ip ] || wrap ip bin/ip
+[ -x /usr/bin/rdma ] || wrap rdma usr/bin/rdma
 [ -e /sbin/modprobe ] || echo /usr/sbin/modprobe > /proc/sys/kernel/modprobe
 export PATH=${NODE%/*}:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LANG=C.UTF-8
 
