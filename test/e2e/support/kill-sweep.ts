@@ -60,8 +60,12 @@ export interface KillSweep {
   run(rehearsal: Rehearsal): Promise<void>;
   /** Makes it, kills the agent at `point`, starts the next one, and waits until the machine is as at the rehearsal's end. */
   killAt(rehearsal: Rehearsal, point: KillPoint): Promise<void>;
-  /** Kills the agent at the next record that `pattern` matches after `make`, and starts the next one. */
-  dieOnce(pattern: string, make: (agent: AgentInGuest) => Promise<void>): Promise<void>;
+  /** Kills the agent at the next record that `pattern` matches after `make`, and after `meanwhile` starts the next one. */
+  dieOnce(
+    pattern: string,
+    make: (agent: AgentInGuest) => Promise<void>,
+    meanwhile?: () => Promise<unknown>,
+  ): Promise<void>;
 }
 
 /** Starts an agent and the process that watches its journal. */
@@ -130,11 +134,12 @@ export async function openKillSweep(guest: Guest, options: AgentOptions = {}): P
       await change.again?.(agent);
       await reach(end, where);
     },
-    async dieOnce(pattern, make) {
+    async dieOnce(pattern, make, meanwhile) {
       const trap = await traps.set(agent, 'SIGKILL', pattern);
       await make(agent);
       await trap.sprung();
       await agent.process.ended;
+      await meanwhile?.();
       agent = await startAgentInGuest(guest, options);
     },
   };
