@@ -28,6 +28,8 @@ export interface AgentConfig {
   readonly devicePluginsDirectory: string;
   /** kubelet's root directory: pod-resources and plugins_registry lie in it. */
   readonly kubeletRoot: string;
+  /** The pod that the agent runs in; null: it runs in none. */
+  readonly podName: string | null;
   /** Where the container runtime reads CDI documents; written only for resources with `cdi`. */
   readonly cdiDirectory: string;
   readonly registration: 'legacy' | 'directory';
@@ -183,6 +185,12 @@ export function agentCommand(run: (config: AgentConfig) => Promise<void>): Comma
         .default('/var/lib/kubelet'),
     )
     .addOption(
+      new Option(
+        '--pod-name <name>',
+        "the agent's own pod: what kubelet says of pods is believed once it lists this one",
+      ).env('VFIO_OPERATOR_POD_NAME'),
+    )
+    .addOption(
       new Option('--cdi-dir <dir>', "the container runtime's directory of CDI documents, for resources with cdi")
         .env('VFIO_OPERATOR_CDI_DIR')
         .default('/var/run/cdi'),
@@ -267,6 +275,7 @@ interface Options {
   readonly apiServers: AgentConfig['apiServers'];
   readonly devicePluginsDir: string;
   readonly kubeletRoot: string;
+  readonly podName?: string;
   readonly cdiDir: string;
   readonly registration: 'legacy' | 'directory';
   readonly hostRoot: string;
@@ -299,6 +308,7 @@ function toConfig(options: Options, isOff: (name: string) => boolean): AgentConf
     apiServers: options.apiServers,
     devicePluginsDirectory: options.devicePluginsDir,
     kubeletRoot: options.kubeletRoot,
+    podName: options.podName ?? null,
     cdiDirectory: options.cdiDir,
     registration: options.registration,
     hostRoot: options.hostRoot,

@@ -126,6 +126,7 @@ async function start(config: AgentConfig, logger: Logger): Promise<RunningProgra
             bootId,
             devicePluginsDirectory: config.devicePluginsDirectory,
             kubeletRoot: config.kubeletRoot,
+            ownPod: config.podName,
             cdiDirectory: config.cdiDirectory,
             registration: config.registration,
             ledger: () => journal.ledger(),

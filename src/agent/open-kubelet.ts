@@ -29,6 +29,8 @@ export interface OpenKubeletParts {
   readonly bootId: string;
   readonly devicePluginsDirectory: string;
   readonly kubeletRoot: string;
+  /** The pod that the agent runs in, which kubelet lists as soon as it knows its pods; absent or null: in none, or it is not known. */
+  readonly ownPod?: string | null;
   /** Where the container runtime reads CDI documents. */
   readonly cdiDirectory: string;
   readonly registration: 'legacy' | 'directory';
@@ -47,7 +49,7 @@ export async function openKubelet(parts: OpenKubeletParts): Promise<KubeletSide>
   const store = await AllocationStore.open({ files, clock }, `${parts.state}/allocations`);
   for (const problem of store.problems) logger.warn({ file: `${parts.state}/allocations` }, problem);
   const socket = `${parts.kubeletRoot}/pod-resources/kubelet.sock`;
-  const readPods = (): Promise<PodResourcesReading> => readPodResources({ grpc, clock }, socket);
+  const readPods = (): Promise<PodResourcesReading> => readPodResources({ grpc, clock }, socket, parts.ownPod ?? null);
   const allocator = new Allocator(
     {
       files,

@@ -3,14 +3,14 @@ import type { Holder } from '../domain/ledger.ts';
 import type { Clock } from '../runtime/ports.ts';
 import { call, podResources } from './contracts.ts';
 import type { Method } from './contracts.ts';
-import type { ContainerDevices, Empty } from './messages.ts';
+import type { ContainerDevices, Empty, PodResources } from './messages.ts';
 import { GrpcError } from './ports.ts';
 import type { Grpc } from './ports.ts';
 
 /** Answers carry processor lists too; kubelet's own clients allow this much. */
 const receiveLimit = 16 * 1024 * 1024;
 
-/** Milliseconds for one call, and the pauses before it is tried again when all clients together asked too often. */
+/** Milliseconds for one call, and the pauses before it is tried again: all clients together asked too often, or kubelet knows no pods yet. */
 const callDeadline = 5_000;
 const pauses = [100, 200, 400, 800];
 
@@ -30,28 +30,37 @@ export type PodResourcesReading =
 /** Devices that kubelet could give out, by resource, or why that is not known. */
 export type AllocatableReading = { readonly devices: readonly ContainerDevices[] } | { readonly unreadable: string };
 
-/** Reads who holds what. `socket`: kubelet.sock in the pod-resources directory. Never rejects. */
+/**
+ * Reads who holds what. `socket`: kubelet.sock in the pod-resources directory. Never rejects. A kubelet that has just started answers before
+ * it has heard of its pods from the API server, and then shows none (List in pkg/kubelet/apis/podresources/server_v1.go has all pods that it
+ * knows, with devices or without); so an agent that runs in a pod names it as `ownPod`, and an answer without that pod is none.
+ */
 export async function readPodResources(
   ports: { readonly grpc: Grpc; readonly clock: Clock },
   socket: string,
+  ownPod: string | null = null,
 ): Promise<PodResourcesReading> {
-  const begun = ports.clock.monotonic();
-  const answer = await ask(ports, socket, podResources.list);
-  if ('unreadable' in answer) return answer;
-  const holders = answer.response.podResources.flatMap((pod) =>
-    pod.containers.flatMap((container) =>
-      container.devices.flatMap(({ resourceName, ids }) =>
-        ids.map((id) => ({
-          resource: resourceName,
-          id,
-          namespace: pod.namespace,
-          pod: pod.name,
-          container: container.name,
-        })),
-      ),
+  for (let attempt = 0; ; attempt += 1) {
+    const begun = ports.clock.monotonic();
+    const answer = await ask(ports, socket, podResources.list);
+    if ('unreadable' in answer) return answer;
+    const pods = answer.response.podResources;
+    if (ownPod === null || pods.some(({ name }) => name === ownPod)) return { holders: pods.flatMap(holdersIn), begun };
+    const pause = pauses[attempt];
+    if (pause === undefined) {
+      const why = `it does not list the agent's own pod ${ownPod}, so it has not heard of its pods since it started`;
+      return { unreadable: `${podResources.list.path} at ${socket}: ${why}` };
+    }
+    await wait(ports.clock, pause);
+  }
+}
+
+function holdersIn({ namespace, name: pod, containers }: PodResources): readonly PodHolder[] {
+  return containers.flatMap(({ name: container, devices }) =>
+    devices.flatMap(({ resourceName: resource, ids }) =>
+      ids.map((id) => ({ resource, id, namespace, pod, container })),
     ),
   );
-  return { holders, begun };
 }
 
 /** Reads what kubelet could give out: the healthy devices of every plugin. Never rejects. */
@@ -94,11 +103,15 @@ async function ask<Response>(
       if (pause === undefined || !(error instanceof GrpcError) || error.code !== 'ResourceExhausted') {
         return { unreadable: describe(method.path, socket, error) };
       }
-      await new Promise<void>((resolve) => clock.after(pause, resolve));
+      await wait(clock, pause);
     } finally {
       channel.close();
     }
   }
+}
+
+function wait(clock: Clock, milliseconds: number): Promise<void> {
+  return new Promise((resolve) => void clock.after(milliseconds, resolve));
 }
 
 function describe(path: string, socket: string, error: unknown): string {

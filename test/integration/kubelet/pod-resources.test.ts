@@ -61,6 +61,20 @@ describe('PodResources', () => {
     });
   });
 
+  it("is asked again until kubelet lists the agent's own pod, and unreadable when it does not: it has not heard of its pods yet", async () => {
+    const ask = () => readPodResources(host.ports, host.podResourcesSocket, 'agent-x7k2p');
+    await host.kubelet.run(pod('vm', 1));
+    expect(await ask()).toEqual({
+      unreadable:
+        `/v1.PodResourcesLister/List at ${host.podResourcesSocket}: it does not list the agent's own pod agent-x7k2p, ` +
+        'so it has not heard of its pods since it started',
+    });
+    const reading = ask();
+    await host.kubelet.run(pod('agent-x7k2p', 0));
+    expect(await reading).toMatchObject({ holders: [{ resource, id: 'a', pod: 'vm' }] });
+    expect(await ask()).toMatchObject({ holders: [{ resource, id: 'a', pod: 'vm' }] });
+  });
+
   it('is asked again when all clients asked too often', async () => {
     host.kubelet.faults.podResources = new GrpcError('ResourceExhausted', 'rejected by rate limit');
     const reading = read();
