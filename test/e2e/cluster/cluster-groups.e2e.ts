@@ -21,8 +21,6 @@ import { makeKubeletTell, openToldKubelet } from './told-kubelet.ts';
 import type { ToldKubelet, Units } from './told-kubelet.ts';
 
 const full = process.env['FULL_TIER'] === '1';
-// Not seen to pass yet (docs/testing.md): in the full tier alone, and counted as skipped elsewhere.
-const inFullTier = { skip: !full };
 const PAIR = 'vfio-operator.dev/pair';
 const LOWER = 'vfio-operator.dev/pair-lower';
 const UPPER = 'vfio-operator.dev/pair-upper';
@@ -163,8 +161,12 @@ describe('both functions of a group, unit Function', () => {
         expect(await steps.lifeOf('bound')).toMatchObject({ phase: 'Failed', reason: 'UnexpectedAdmissionError' });
         await pods.waitForWords('late', `Insufficient ${UPPER}`);
         // Kubelet and the scheduler know no reason; the node state does.
-        const state = await steps.waitForState('the sibling told of', (all) => all[at.pair1]?.health === 'Unhealthy');
-        expect(state[at.pair1]?.message).toContain('default/early');
+        // On a slow node the agent's 5 s are over before it knows the pod, and the first words are without it.
+        const state = await steps.waitForState(
+          'the sibling told of',
+          (all) => all[at.pair1]?.message?.includes('default/early') === true,
+        );
+        expect(state[at.pair1]?.health).toBe('Unhealthy');
         expect(state[at.pair0]).toMatchObject({ decision: 'Bound', health: 'Healthy' });
         const { resources } = await readNodeState(cluster, NODE);
         expect(resources.find(({ name }) => name === UPPER)).toMatchObject({ capacity: 1, healthy: 0 });
@@ -288,31 +290,27 @@ describe('CDI, and a container that starts again', () => {
     expect(allocates.map(({ resource }) => resource)).toEqual([CDI]);
   });
 
-  test(
-    'its device is bound elsewhere by hand in between: the container does not start and says why; put back, it does',
-    inFullTier,
-    async () => {
-      const bind = (driver: string): string =>
-        [
-          `cd /sys/bus/pci/devices/${at.nic}`,
-          `echo ${at.nic} > driver/unbind`,
-          `echo ${driver} > driver_override`,
-          `echo ${at.nic} > /sys/bus/pci/drivers_probe`,
-        ].join(' && ');
-      // The unbind waits for the dying holder, and is done before kubelet has seen its end.
-      await killHolder(`; ${bind('e1000e')}`);
-      await pods.waitForWords('cdi', `${at.nic} is on e1000e now, was on e1000e-vfio`);
-      expect((await pods.heldAll('cdi', 3)).holds).toBe(false);
-      await told({ [CDI]: [] });
+  test('its device is bound elsewhere by hand in between: the container does not start and says why; put back, it does', async () => {
+    const bind = (driver: string): string =>
+      [
+        `cd /sys/bus/pci/devices/${at.nic}`,
+        `echo ${at.nic} > driver/unbind`,
+        `echo ${driver} > driver_override`,
+        `echo ${at.nic} > /sys/bus/pci/drivers_probe`,
+      ].join(' && ');
+    // The unbind waits for the dying holder, and is done before kubelet has seen its end.
+    await killHolder(`; ${bind('e1000e')}`);
+    await pods.waitForWords('cdi', `${at.nic} is on e1000e now, was on e1000e-vfio`);
+    expect((await pods.heldAll('cdi', 3)).holds).toBe(false);
+    await told({ [CDI]: [] });
 
-      await node.guest.run(bind('e1000e-vfio'));
-      await pods.waitForLife('cdi', 3);
-      await told({ [CDI]: [at.nic] });
-      expect((await steps.readNamed([at.nic]))[at.nic]).toMatchObject(onVfio('e1000e-vfio'));
-    },
-  );
+    await node.guest.run(bind('e1000e-vfio'));
+    await pods.waitForLife('cdi', 3);
+    await told({ [CDI]: [at.nic] });
+    expect((await steps.readNamed([at.nic]))[at.nic]).toMatchObject(onVfio('e1000e-vfio'));
+  });
 
-  test('the document stays as long as a pod may ask for it, and then goes', inFullTier, async () => {
+  test('the document stays as long as a pod may ask for it, and then goes', async () => {
     await applyPolicy(cluster, 'nic', policy(false));
     await steps.waitForPolicy('nic', 'True');
     await killHolder();
