@@ -47,6 +47,8 @@ export class Pods {
         if (this.pods.get(name) !== pod) return;
         pod.admitted = true;
         tally.add('podsAdmitted');
+        // The kubelet that admitted it may have died since: what the pod was given is then read when it starts.
+        if (!this.world.kubeletRuns) return;
         this.note(pod);
         if (boots !== this.boots) return;
         this.take(pod);
@@ -68,6 +70,10 @@ export class Pods {
     this.stopProcess(pod);
     // A kubelet that has lost its checkpoint admits the pod anew; here that is another pod.
     if (this.world.kubelet.held('default', name).size === 0) return void this.remove(name);
+    if (pod.given.size === 0) {
+      this.note(pod);
+      this.take(pod);
+    }
     const { boots } = this;
     this.world.kubelet.startContainer('default', name, 'main').then(
       (config) => {
