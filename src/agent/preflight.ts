@@ -27,7 +27,14 @@ export function createPreflight(parts: PreflightParts): Pick<ApplyContext, 'pref
     const ledger = parts.journal.ledger();
     const policies = policiesOfNode({ node: parts.node, policies: parts.policies() });
     const waiting = [...addresses];
-    const observation = await parts.observer.observe({ policies, ledger, alsoInterested: waiting, waiting });
+    const observation = await parts.observer.observe({
+      policies,
+      ledger,
+      // Transactions side by side begin while this look scans: a read in the group of one that is in the kernel waits as long as it does.
+      ledgerNow: () => parts.journal.ledger(),
+      alsoInterested: waiting,
+      waiting,
+    });
     const use = await parts.kubelet.readUse();
     return {
       inventory: observation.inventory,

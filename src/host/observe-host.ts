@@ -38,6 +38,8 @@ export interface ObserveRequest {
   /** The policies of this node, DryRun included. */
   readonly policies: readonly Policy[];
   readonly ledger: Ledger;
+  /** The ledger right before guarded attributes are read: what has been begun since the look began is left alone. Default: `ledger`. */
+  readonly ledgerNow?: () => Ledger;
   /** Devices that are looked at whether or not a policy selects them. */
   readonly alsoInterested?: readonly string[];
   /** Devices whose transaction has begun and makes no kernel call now: it waits for this look. */
@@ -91,7 +93,7 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
     get sources() {
       return lastSources;
     },
-    async observe({ policies, ledger, alsoInterested = [], waiting = [], wantHealth = false }) {
+    async observe({ policies, ledger, ledgerNow, alsoInterested = [], waiting = [], wantHealth = false }) {
       const scanned = await scanner.scan({
         wantSerialNumbers: policies.some((policy) => policy.devices.some((one) => one.serialNumbers.length > 0)),
         alsoList: new Set([
@@ -100,7 +102,7 @@ export function createHostObserver(parts: ObserverParts): HostObserver {
         ]),
       });
       const interest = new Set([...devicesOfInterest(policies, scanned, ledger), ...alsoInterested]);
-      const excluded = stuckAddresses(scanned, ledger, new Set(waiting));
+      const excluded = stuckAddresses(scanned, ledgerNow?.() ?? ledger, new Set(waiting));
       const guarded = await readInterest(scanned, interest, excluded, parts);
       const inventory = withGuarded(scanned, guarded);
       const proofs = await collectProofs({ ...parts.proofs, files, paths, inventory, interest, pause });

@@ -11,15 +11,8 @@ import type { AgentInGuest, LoggedDecision } from './support/agent-in-guest.ts';
 import { policyDocument, program, startAgentInGuest } from './support/agent-in-guest.ts';
 import { addressesOf, onVfio, readDevices } from './support/devices-in-guest.ts';
 import { hiddenSources } from './support/hidden-sources.ts';
-import {
-  liveUses,
-  unusedDevices,
-  useArguments,
-  useDisks,
-  useDrivers,
-  useFunctions,
-  type LiveUse,
-} from './support/live-uses.ts';
+import { unusedDevices, useArguments, useDisks, useDrivers, useFunctions } from './support/live-use-machine.ts';
+import { liveUses, type LiveUse } from './support/live-uses.ts';
 import { tierKernels } from './support/tier-kernels.ts';
 
 /** A decision as `plan -o json` has it. */

@@ -62,25 +62,29 @@ function noteClass(pass: ProofPass, node: OpenNode): void {
   else pass.notes.refuse(addresses, code, `${node.who} has ${node.path} open (${pass.paths.process(node.pid)}/fd)`);
 }
 
+// The node of RDMA in software lies under no card.
 function cardsBelowRdma(pass: ProofPass, path: string): readonly string[] {
   if (!/\/virtual\/infiniband_(verbs|mad)\//.test(path)) return [];
   const name = pass.evidence.text(`${path}/ibdev`);
-  if ('value' in name) return cardsOfSoftwareRdma(pass, name.value.trim());
-  pass.notes.blind(withNetworks(pass), `${path}/ibdev`, `read: ${name.errno}`);
+  const cards =
+    'value' in name
+      ? cardsOfSoftwareRdma(pass, name.value.trim())
+      : { source: `${path}/ibdev`, why: `read: ${name.errno}` };
+  if ('addresses' in cards) return cards.addresses;
+  pass.notes.blind(withNetworks(pass), cards.source, cards.why);
   return [];
 }
 
 // RDMA in software (rxe, siw) is no child of a card: it tells the interface that it runs over (`parent`, drivers/infiniband/sw).
-function cardsOfSoftwareRdma(pass: ProofPass, name: string): readonly string[] {
-  const path = `${pass.paths.sysClass('infiniband')}/${name}/parent`;
-  const parent = pass.evidence.text(path);
-  if ('errno' in parent) {
-    pass.notes.blind(withNetworks(pass), path, `read: ${parent.errno}`);
-    return [];
-  }
+function cardsOfSoftwareRdma(pass: ProofPass, name: string): { readonly addresses: readonly string[] } | Failure {
+  const source = `${pass.paths.sysClass('infiniband')}/${name}/parent`;
+  const parent = pass.evidence.text(source);
+  if ('errno' in parent) return { source, why: `read: ${parent.errno}` };
   const interfaces = readNetInterfaces(pass);
-  const below = interfacesBelow(interfaces, parent.value.trim());
-  return below.flatMap((one) => interfaces.byName.get(one)?.addresses ?? []);
+  const top = parent.value.trim();
+  if (!interfaces.byName.has(top)) return { source, why: 'it names no interface that is to be seen' };
+  const below = interfacesBelow(interfaces, top);
+  return { addresses: below.flatMap((one) => interfaces.byName.get(one)?.addresses ?? []) };
 }
 
 // The proprietary driver makes its nodes outside the device model; its own table tells the minor number of each GPU.
@@ -127,9 +131,9 @@ function withUsers(pass: ProofPass): readonly string[] {
       : entries.value.flatMap((entry) => {
           const real = pass.evidence.real(`${root}/${entry}`);
           if ('errno' in real) return [];
-          return real.value.includes('/virtual/infiniband/')
-            ? cardsOfSoftwareRdma(pass, entry)
-            : usedIn(pass, real.value);
+          if (!real.value.includes('/virtual/infiniband/')) return usedIn(pass, real.value);
+          const cards = cardsOfSoftwareRdma(pass, entry);
+          return 'addresses' in cards ? cards.addresses : withNetworks(pass);
         });
   });
   return [...new Set([...byClass, ...shown])];
