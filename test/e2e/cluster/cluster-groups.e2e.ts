@@ -158,7 +158,12 @@ describe('both functions of a group, unit Function', () => {
         );
         const said = await pods.waitForWords('bound', 'UnexpectedAdmissionError');
         expect(said.join('\n')).toContain(`no healthy devices present; cannot allocate unhealthy devices ${UPPER}`);
-        expect(await steps.lifeOf('bound')).toMatchObject({ phase: 'Failed', reason: 'UnexpectedAdmissionError' });
+        const refused = await steps.wait(
+          'the pod failed',
+          () => steps.lifeOf('bound'),
+          ({ phase }) => phase === 'Failed',
+        );
+        expect(refused.reason).toBe('UnexpectedAdmissionError');
         await pods.waitForWords('late', `Insufficient ${UPPER}`);
         // Kubelet and the scheduler know no reason; the node state does.
         // On a slow node the agent's 5 s are over before it knows the pod, and the first words are without it.
