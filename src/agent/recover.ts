@@ -1,6 +1,6 @@
 // Ends what was begun and not ended: after a crash, after a stuck call has returned, and for what was quarantined. The kernel decides:
-// what it shows as done is committed, everything else is undone, or, a release that must not be, finished. Transactions of another boot are over (journal-fold.ts), and a
-// device that is another one now is not touched.
+// what it shows as done is committed, everything else is undone, or, a release that must not be, finished. Transactions of another boot
+// are over (journal-fold.ts), and a device that is another one now is not touched.
 import { isIn, toTouchedDevices } from '../domain/transaction-states.ts';
 import { toResolvedSteps, type OpenTransaction } from '../host/journal-fold.ts';
 import type { ProcessIdentity } from '../runtime/ports.ts';

@@ -33,24 +33,48 @@ export async function undoTransaction(
   const now = await observeTouched(open, touched, context);
   if (now.outcome !== 'Observed')
     return now.outcome === 'Stuck' ? now : quarantined(open, `${cause}; ${now.why}`, context);
-  for (const { device, observed } of now.devices) {
-    const foreign = describeForeign(device, observed);
-    if (foreign !== null) return quarantined(open, `${cause}; not undone: ${foreign}`, context);
-  }
+  const foreign = findForeign(now.devices);
+  if (foreign !== null) return quarantined(open, `${cause}; not undone: ${foreign}`, context);
   const steps = now.devices.flatMap(({ device, observed }) => stepsTowards(device.initial, observed));
   if (takesFromHost(open, steps)) {
     const check = await context.preflight(open.transaction);
     const why = check.ok ? null : `${cause}; not undone: ${check.message}`;
     if (why !== null) return onRefused === null ? quarantined(open, why, context) : onRefused(why);
   }
+  const ended = await runBack(open, steps, cause, { done: 'undone', doing: 'undoing' }, context);
+  return ended ?? confirm(open, touched, cause, context);
+}
+
+/** The first of what the kernel shows that no step of ours can have left; null when all is explained. */
+export function findForeign(
+  devices: readonly { readonly device: TouchedDevice; readonly observed: ObservedDevice }[],
+): string | null {
+  for (const { device, observed } of devices) {
+    const foreign = describeForeign(device, observed);
+    if (foreign !== null) return foreign;
+  }
+  return null;
+}
+
+/**
+ * Runs steps that follow from what the kernel shows, and are not the plan's own by their number (`Back`). null: all are done; else how the
+ * transaction ended, with `cause` and the words for what was tried.
+ */
+export async function runBack(
+  open: OpenTransaction,
+  steps: readonly Step[],
+  cause: string,
+  words: { readonly done: string; readonly doing: string },
+  context: ApplyContext,
+): Promise<ApplyOutcome | null> {
   for (const [index, step] of steps.entries()) {
     const place = { id: open.id, key: open.transaction.key, index, direction: 'Back' as const };
     const run = await runStep(step, place, context);
     if (run.outcome === 'Stuck' || run.outcome === 'Interrupted') return run;
-    if (run.outcome === 'Barred') return { outcome: 'Quarantined', why: `${cause}; not undone: ${run.why}` };
-    if (run.outcome === 'Failed') return quarantined(open, `${cause}; undoing it failed: ${run.said}`, context);
+    if (run.outcome === 'Barred') return { outcome: 'Quarantined', why: `${cause}; not ${words.done}: ${run.why}` };
+    if (run.outcome === 'Failed') return quarantined(open, `${cause}; ${words.doing} it failed: ${run.said}`, context);
   }
-  return confirm(open, touched, cause, context);
+  return null;
 }
 
 /** What the kernel shows of the devices that still are who they were; those that are gone need no undo. */

@@ -1,5 +1,6 @@
 // Policy files: YAML text to policies, held to the CRD's own schema and its own CEL rules. Everything that is wrong is told
-// at once (of one file up to a hundred problems), with file, line, the field path that the API server would give, and a sentence. A file is good as a whole or not at all.
+// at once (of one file up to a hundred problems), with file, line, the field path that the API server would give, and a sentence. A file is
+// good as a whole or not at all.
 import type { VfioPolicy } from '../api/generated/types.ts';
 import { apiVersion, policyKind } from '../api/constants.ts';
 import { parsePolicy } from '../domain/parse-policy.ts';

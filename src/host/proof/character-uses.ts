@@ -113,16 +113,20 @@ function noteKfd(pass: ProofPass, node: OpenNode): boolean {
 
 // Mass storage: its raw nodes are used past the block layer.
 function withDisks(pass: ProofPass): readonly string[] {
-  return wantedWhere(pass, (device) => !isInert(device) && (device.classCode?.startsWith('01') ?? false));
+  return drivenOfClass(pass, /^01/);
 }
 
 function withNetworks(pass: ProofPass): readonly string[] {
-  return wantedWhere(pass, (device) => !isInert(device) && (device.classCode?.startsWith('02') ?? false));
+  return drivenOfClass(pass, /^02/);
+}
+
+function drivenOfClass(pass: ProofPass, classCode: RegExp): readonly string[] {
+  return wantedWhere(pass, (device) => !isInert(device) && classCode.test(device.classCode ?? ''));
 }
 
 // Display controllers, processing accelerators, co-processors, and whatever shows DRM, accel or RDMA nodes of its own.
 function withUsers(pass: ProofPass): readonly string[] {
-  const byClass = wantedWhere(pass, (device) => !isInert(device) && /^(03|12|0b40|0207)/.test(device.classCode ?? ''));
+  const byClass = drivenOfClass(pass, /^(03|12|0b40|0207)/);
   const shown = ['drm', 'accel', 'infiniband'].flatMap((name) => {
     const root = pass.paths.sysClass(name);
     const entries = pass.evidence.names(root);
